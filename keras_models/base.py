@@ -1,0 +1,196 @@
+"""GenerativeModel: the contract that every family keeps.
+
+A family is one module with a `Config` and one subclass of `GenerativeModel`, which builds all its
+layers from a spec and a config in `__init__` and learns through `keras.Model.fit`:
+
+* one loss, one gradient: write `objective(batch, training)`;
+* several networks: write `train_step` and return `self.track(...)`;
+* closed form or EM: let `train_step` add a batch's sufficient statistics to weights of the model
+  and let `end_epoch` solve. So these learners stream, resume and distribute like the rest.
+
+A batch is a dict of tensors: `x`, and where the data have them `label` (int32 [B]) and `length`
+(int32 [B], tokens).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_models.config import FamilyConfig
+from keras_models.spec import Spec
+
+Batch = dict[str, Any]
+BLOCK = 128  # samples are drawn in blocks of this many, whatever was asked for
+
+
+class GenerativeModel(keras.Model):
+    """Base of all families. `family` is the module's name; the other attributes are the family's."""
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    likelihood: ClassVar[str] = "none"  # what log_prob returns: "exact", "bound" or nothing
+    measure: ClassVar[str] = ""  # of log_prob: "mass" over discrete values, "density" over reals
+    paper: ClassVar[str] = ""
+    reports: ClassVar[tuple[str, ...]] = ("loss",)  # names of the training curves
+    jit: ClassVar[bool] = False  # whether XLA pays for this family's train_step, by measurement
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable("mozart")(cls)
+
+    def __init__(self, spec: Spec, config: FamilyConfig, *, seed: int = 0) -> None:
+        family = type(self).__module__.rsplit(".", 1)[-1]
+        if spec.kind not in self.kinds:
+            raise ValueError(
+                f"family '{family}' learns {' and '.join(self.kinds)} data, and these are '{spec.kind}'"
+            )
+        super().__init__(name=family)
+        self.family = family
+        self.spec = spec
+        self.config = config
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.reports}
+
+    # -- learning ----------------------------------------------------------------------------------
+
+    def objective(self, batch: Batch, training: bool) -> dict[str, Any]:
+        """Scalars by name, `loss` among them: the mean over the batch of what is minimised."""
+        raise TypeError(f"family '{self.family}' has no single objective: it has its own train_step")
+
+    def train_step(self, batch: Batch) -> dict[str, Any]:
+        """One gradient step on `objective`."""
+        with tf.GradientTape() as tape:
+            values = self.objective(batch, training=True)
+        self.optimizer.apply(tape.gradient(values["loss"], self.trainable_variables), self.trainable_variables)
+        return self.track(values)
+
+    def end_epoch(self) -> None:
+        """Called after each epoch of `fit`: where EM and closed-form learners solve."""
+
+    def track(self, values: dict[str, Any], weight: Any = None) -> dict[str, Any]:
+        """Adds a batch's values to the epoch's means and returns the means so far.
+
+        The keys are the names in `reports`: Keras would otherwise show its own loss, always 0.
+        """
+        for name, value in values.items():
+            self._trackers[name].update_state(value, sample_weight=weight)
+        return {name: tracker.result() for name, tracker in self._trackers.items()}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The means behind `reports`, reset by Keras at the start of each epoch."""
+        return list(self._trackers.values())
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Every optimizer with its variables made, in a fixed order; empty for EM and closed form."""
+        return []
+
+    def compile(self, **kwargs: Any) -> None:
+        """Prepares for `fit`; the optimizers are the family's own, from its config."""
+        made = self.optimizers()
+        kwargs.setdefault("jit_compile", self.jit)
+        super().compile(optimizer=made[0] if made else None, **kwargs)
+
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """See `keras.Model.fit`; calls `end_epoch` after each epoch, before any other callback."""
+        callbacks = list(kwargs.pop("callbacks", None) or [])
+        return super().fit(*args, callbacks=[_EndEpoch(), *callbacks], **kwargs)
+
+    def training_state(self) -> list[keras.Variable]:
+        """All that an exact resume needs: weights, seed generators, moving averages, accumulators,
+        the means of the running epoch and every optimizer's variables, in a fixed order."""
+        own = list(self.variables)
+        known = {id(variable) for variable in own}
+        for source in [*self.metrics, *self.optimizers()]:
+            own += [variable for variable in source.variables if id(variable) not in known]
+        return own
+
+    # -- using -------------------------------------------------------------------------------------
+
+    def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
+        """`n` samples `[n, *spec.shape]` from the model; `seed` is an int32 pair, all randomness."""
+        raise NotImplementedError
+
+    def sample(self, n: int, *, condition: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+        """`n` samples `[n, *spec.shape]` in the spec's range.
+
+        The same seed gives the same samples in the same environment, and the first of many equal
+        the few: samples are drawn in blocks of a fixed size, each with its own seed.
+
+        Raises:
+            ValueError: `n` < 1, or a condition for a family that takes none.
+        """
+        if n < 1:
+            raise ValueError(f"the number of samples is at least 1, and {n} were asked for")
+        if condition is not None:
+            raise ValueError(f"family '{self.family}' takes no condition")
+        blocks = range((n + BLOCK - 1) // BLOCK)
+        drawn = [self._draw_block(tf.constant([seed, block], tf.int32)) for block in blocks]
+        return np.concatenate([np.asarray(block) for block in drawn])[:n]
+
+    @tf.function(reduce_retracing=True)
+    def _draw_block(self, seed: tf.Tensor) -> tf.Tensor:
+        return self.draw(BLOCK, None, seed)
+
+    def log_prob(self, x: Any, **kwargs: Any) -> Any:
+        """log p(x) in nats per example `[B]`, as `likelihood` and `measure` say.
+
+        Raises:
+            TypeError: the family has no likelihood.
+        """
+        raise TypeError(f"family '{self.family}' has no likelihood: judge its samples instead")
+
+    # -- keeping -----------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Spec and config as passed. (Keras' automatic config of a subclass records defaults.)"""
+        return {"spec": self.spec.model_dump(mode="json"), "config": self.config.model_dump(mode="json")}
+
+    def get_compile_config(self) -> None:
+        """Nothing: a loaded model is for use, and one that learns on is compiled by its trainer."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> GenerativeModel:
+        """See `keras.Model.from_config`."""
+        import json
+
+        from keras_models import describe
+
+        family = cls.__module__.rsplit(".", 1)[-1]
+        spec = Spec.model_validate_json(json.dumps(config["spec"]))
+        return cls(spec, describe(family).config.parse(config["config"]))
+
+    def set_arrays(self, arrays: Iterable[np.ndarray]) -> None:
+        """Assigns `model.variables` in order.
+
+        Raises:
+            ValueError: another number of arrays, another shape or another dtype.
+        """
+        arrays = list(arrays)
+        if len(arrays) != len(self.variables):
+            raise ValueError(f"{len(arrays)} arrays for {len(self.variables)} variables of '{self.family}'")
+        assign(self.variables, arrays)
+
+
+def assign(variables: list[keras.Variable], arrays: list[np.ndarray]) -> None:
+    """Sets each variable to its array.
+
+    Raises:
+        ValueError: a shape or dtype that differs, with the variable's name.
+    """
+    for variable, array in zip(variables, arrays, strict=True):
+        if tuple(variable.shape) != array.shape or str(variable.dtype) != str(array.dtype):
+            raise ValueError(
+                f"variable '{variable.path}' is {variable.dtype}{tuple(variable.shape)}, "
+                f"and the file holds {array.dtype}{array.shape}"
+            )
+        variable.assign(array)
+
+
+class _EndEpoch(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.model.end_epoch()
