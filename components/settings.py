@@ -1,0 +1,115 @@
+"""What a person can set in a recipe, block by block: bounds, defaults and meanings.
+
+Values are checked before anything runs. Over Kubeflow they travel as JSON text, because its dict
+parameters turn integers into floats.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """Base of every block: frozen, unknown keys refused, numbers strict and finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: str | dict[str, Any]) -> Self:
+        """JSON text or JSON-like values → checked settings (raises pydantic.ValidationError)."""
+        return cls.model_validate_json(values if isinstance(values, str) else json.dumps(values))
+
+
+class Split(Settings):
+    """Shares of the records: decided by a stable hash of each record's key, so that a record never
+    changes sides when data grow. A source with an official test part keeps it as the test split."""
+
+    train: float = Field(0.8, gt=0, lt=1, description="share that models learn from")
+    validation: float = Field(0.1, gt=0, lt=1, description="share that gates decide on")
+    test: float = Field(0.1, gt=0, lt=1, description="share that published numbers come from")
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        if not math.isclose(self.train + self.validation + self.test, 1.0, abs_tol=1e-9):
+            raise ValueError("train, validation and test add up to 1")
+        return self
+
+
+class DataSettings(Settings):
+    """Where the data come from and how they are read and encoded."""
+
+    source: str = Field(description="digits | idx:FOLDER | images:FOLDER | text:FILE")
+    read: dict[str, Any] = Field({}, description="options of the kind of data: how records are read")
+    encode: dict[str, Any] = Field({}, description="options of the kind of data: records to examples")
+    split: Split = Split()
+    max_rejected: float = Field(0.01, ge=0, le=1, description="share of unreadable records tolerated")
+    beam: tuple[str, ...] = Field((), description="Apache Beam options; empty = the in-process runner")
+
+
+class ModelSettings(Settings):
+    """Which family, with which config (`mozart describe FAMILY`)."""
+
+    family: str = Field(description="one of `mozart families`")
+    config: dict[str, Any] = Field({}, description="the family's own settings")
+
+
+class TrainSettings(Settings):
+    """How long and how."""
+
+    epochs: int = Field(50, ge=1, le=100_000, description="passes over the training split")
+    batch_size: int = Field(64, ge=1, le=65_536, description="examples in one step")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the initial weights, noise and data order")
+    snapshot_steps: int = Field(500, ge=1, description="steps between snapshots to resume from")
+
+
+class FloorSettings(ModelSettings):
+    """A simple model trained on the same split, which the recipe's model is measured against."""
+
+    train: TrainSettings = TrainSettings(epochs=1)
+
+
+class EvaluateSettings(Settings):
+    """What is measured, on how much."""
+
+    samples: int = Field(1000, ge=16, le=1_000_000, description="samples drawn for each metric")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the samples")
+    neighbours: int = Field(3, ge=1, le=100, description="k of precision and recall")
+    importance_samples: int = Field(500, ge=1, description="of the bound on log p(x)")
+    likelihood_examples: int = Field(10_000, ge=16, description="most test examples scored by likelihood")
+    classifier_epochs: int = Field(30, ge=1, description="of the feature network")
+    classifier_accuracy: float = Field(
+        0.9, ge=0, le=1, description="the feature network's own test accuracy below which it judges nothing"
+    )
+    floors: tuple[FloorSettings, ...] = Field((), description="simple models to beat")
+
+
+class Limit(Settings):
+    """Bounds on one metric, both inclusive."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("a limit has a min, a max or both")
+        return self
+
+
+class GateSettings(Settings):
+    """What a model must reach on the validation split to be published."""
+
+    metric: str | None = Field(None, description="the metric that matters; by default the family's own")
+    limits: dict[str, Limit] = Field({}, description="absolute bounds, by metric")
+    beat_floors: bool = Field(True, description="the metric must be better than every floor's")
+    floor_ratio: float = Field(
+        1.0, gt=0, le=1, description="and at most this share of the best floor's (distances only)"
+    )
+    champion: bool = Field(True, description="the metric must be no worse than the champion's")
+    champion_margin: float = Field(
+        0.05, ge=0, le=1, description="how much worse than the champion still passes, as a share"
+    )
