@@ -68,7 +68,9 @@ def writing(folder: Path, step: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             folder.unlink()
         os.replace(temporary, folder)
     except OSError as error:
-        raise explain_os_error(error, folder) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise explain_os_error(error, folder) from error
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -105,10 +107,14 @@ def reading(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{folder / MANIFEST} cannot be read as a manifest: {error}") from error
     present = {
-        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file() or file.is_symlink()
+        file.relative_to(folder).as_posix()
+        for file in folder.rglob("*")
+        if file.is_file() or file.is_symlink()
     }
     for name in sorted(present - expected.keys() - {MANIFEST}):
-        raise IntegrityError(f"{folder / name} is not in the manifest: the folder was changed after it was written")
+        raise IntegrityError(
+            f"{folder / name} is not in the manifest: the folder was changed after it was written"
+        )
     for name, (digest, size) in expected.items():
         file = folder / name
         if name not in present or file.is_symlink():

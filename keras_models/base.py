@@ -65,7 +65,9 @@ class GenerativeModel(keras.Model):
         """One gradient step on `objective`."""
         with tf.GradientTape() as tape:
             values = self.objective(batch, training=True)
-        self.optimizer.apply(tape.gradient(values["loss"], self.trainable_variables), self.trainable_variables)
+        self.optimizer.apply(
+            tape.gradient(values["loss"], self.trainable_variables), self.trainable_variables
+        )
         return self.track(values)
 
     def end_epoch(self) -> None:
