@@ -1,0 +1,349 @@
+"""Images: scikit-learn's digits, MNIST's idx files, folders of PNG and JPEG.
+
+A record keeps the pixels as they are stored; an example is uint8 `[height, width, channels]` on a
+grid of `levels`; a model is given float32 in [0, 1], binary where the recipe says so.
+Pillow is the only decoder (TensorFlow's narrows 16 bits and ignores EXIF). Policy: EXIF orientation
+applied, alpha laid on white, 16 bits scaled to 8, the first frame of an animation.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from components.errors import DataError
+from components.modalities import Record, Rejected, location
+from components.settings import Settings
+from keras_models.spec import Spec
+
+KIND = "image"
+SOURCES = {
+    "digits": "digits                scikit-learn's 1,797 scans of 8x8, labelled, no network",
+    "idx": "idx:FOLDER            MNIST's files (*-ubyte or *-ubyte.gz); t10k is the test split",
+    "images": "images:FOLDER         PNG and JPEG, class = first subfolder",
+}
+RECORD = [
+    pa.field("pixels", pa.binary()),
+    pa.field("height", pa.int32()),
+    pa.field("width", pa.int32()),
+    pa.field("channels", pa.int32()),
+    pa.field("label", pa.string()),
+]
+SUFFIXES = {".png", ".jpg", ".jpeg"}
+MAX_PIXELS = 50_000_000  # a larger image is an error, not a warning: decompression bombs
+CHUNK_BYTES = 8_000_000
+
+
+class Read(Settings):
+    """How files become records."""
+
+    resize: int | None = Field(None, ge=4, le=1024, description="side in pixels: centre crop, antialiased")
+    colour: Literal["grey", "rgb"] = Field("rgb", description="what colour images are converted to (images:)")
+
+
+class Encode(Settings):
+    """How records become examples."""
+
+    binarise: Literal["none", "threshold", "sample"] = Field(
+        "none",
+        description="none: grey levels; threshold: above half is 1; sample: 1 with the grey's "
+        "probability, drawn afresh each epoch (dynamic binarisation)",
+    )
+
+
+# -- source → records ----------------------------------------------------------------------------------
+
+
+def preflight(source: str) -> None:
+    """Raises DataError where the source is plainly not there."""
+    scheme, folder = source.split(":", 1)[0], Path(location(source))
+    if scheme == "digits":
+        return
+    if not location(source) or not folder.is_dir():
+        raise DataError(f"data.source '{source}': there is no folder '{folder}' (seen from {Path.cwd()})")
+    if scheme == "idx":
+        _idx_pairs(folder)
+    elif not any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*")):
+        raise DataError(f"data.source '{source}': no {', '.join(sorted(SUFFIXES))} file under '{folder}'")
+
+
+def files(source: str) -> list[Path]:
+    """The files behind a source, for its fingerprint."""
+    scheme, folder = source.split(":", 1)[0], Path(location(source))
+    if scheme == "digits":
+        return []
+    if scheme == "idx":
+        return [file for pair in _idx_pairs(folder).values() for file in pair]
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+
+
+def plan(source: str, read: Read) -> list[dict[str, Any]]:
+    """Chunks of about 8 MB that a worker reads by itself."""
+    scheme, folder = source.split(":", 1)[0], Path(location(source))
+    if scheme == "digits":
+        return [{"scheme": scheme}]
+    if scheme == "idx":
+        chunks = []
+        for part, (images, labels) in _idx_pairs(folder).items():
+            count, height, width = _idx_header(images)
+            rows = max(1, CHUNK_BYTES // (height * width))
+            for start in range(0, count, rows):
+                chunks.append(
+                    {
+                        "scheme": scheme,
+                        "part": part,
+                        "images": str(images),
+                        "labels": str(labels),
+                        "start": start,
+                        "stop": min(start + rows, count),
+                    }
+                )
+        return chunks
+    paths = files(source)
+    return [
+        {"scheme": scheme, "root": str(folder), "paths": [str(path) for path in paths[i : i + 256]]}
+        for i in range(0, len(paths), 256)
+    ]
+
+
+def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
+    """The records of one chunk; what cannot be read is set aside with the reason."""
+    if chunk["scheme"] == "digits":
+        from sklearn.datasets import load_digits
+
+        data = load_digits()
+        grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
+        for i, (image, label) in enumerate(zip(grey, data.target, strict=True)):
+            yield _record(f"digits/{i:05d}", image[..., None], str(label), None)
+    elif chunk["scheme"] == "idx":
+        images = _idx_array(Path(chunk["images"]))[chunk["start"] : chunk["stop"]]
+        labels = _idx_array(Path(chunk["labels"]))[chunk["start"] : chunk["stop"]]
+        for i, (image, label) in enumerate(zip(images, labels, strict=True), chunk["start"]):
+            resized = _resize(image[..., None], options.resize)
+            yield _record(f"{chunk['part']}/{i:07d}", resized, str(label), chunk["part"])
+    else:
+        for path in map(Path, chunk["paths"]):
+            key = path.relative_to(chunk["root"])
+            label = key.parts[0] if len(key.parts) > 1 else None
+            try:
+                yield _record(key.as_posix(), _decode(path, options), label, None)
+            except Exception as error:  # whatever Pillow raises on a foreign file is a reason, not a crash
+                yield Rejected(key.as_posix(), f"{type(error).__name__}: {error}")
+
+
+def _record(key: str, image: np.ndarray, label: str | None, part: str | None) -> Record:
+    height, width, channels = image.shape
+    fields = {
+        "pixels": image.tobytes(),
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "label": label,
+    }
+    return Record(key, fields, part)
+
+
+def _decode(path: Path, options: Read) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise ValueError(f"{opened.width}x{opened.height} pixels; the most is {MAX_PIXELS:,}")
+        opened.load()
+        image: Any = ImageOps.exif_transpose(opened)
+        if image.mode.startswith(("I", "F")):  # 16 bits and more: scale, where Pillow would clip
+            wide = np.asarray(image, np.float64)
+            image = Image.fromarray(np.rint(wide / max(wide.max(), 65535) * 255).astype(np.uint8))
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        pixels = np.asarray(image.convert("L" if options.colour == "grey" else "RGB"), np.uint8)
+    return _resize(pixels[..., None] if pixels.ndim == 2 else pixels, options.resize)
+
+
+def _resize(image: np.ndarray, side: int | None) -> np.ndarray:
+    """Centre crop to a square, then an antialiased resize to `side`."""
+    if side is None or image.shape[:2] == (side, side):
+        return image
+    from PIL import Image, ImageOps
+
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    fitted = np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS), np.uint8)
+    return fitted.reshape(side, side, image.shape[-1])
+
+
+def _idx_pairs(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Part → (images, labels): `train`, and `test` where t10k is there."""
+    found = {}
+    for part, prefix in (("train", "train"), ("test", "t10k")):
+        images = sorted(folder.glob(f"{prefix}-images*idx3-ubyte*"))
+        labels = sorted(folder.glob(f"{prefix}-labels*idx1-ubyte*"))
+        if images and labels:
+            found[part] = (images[0], labels[0])
+    if "train" not in found:
+        raise DataError(
+            f"'{folder}' holds no train-images-idx3-ubyte(.gz) with its train-labels-idx1-ubyte(.gz): "
+            "idx:FOLDER is a folder with MNIST's files"
+        )
+    return found
+
+
+def _idx_bytes(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise DataError(f"'{path}' cannot be read: {error}") from error
+
+
+def _idx_header(path: Path) -> tuple[int, ...]:
+    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    with opened as stream:
+        head = stream.read(4)
+        if len(head) < 4 or head[:3] != b"\x00\x00\x08" or head[3] not in (1, 3):
+            raise DataError(f"'{path}' is not an idx file of bytes: it starts with {head.hex() or 'nothing'}")
+        return struct.unpack(f">{head[3]}I", stream.read(4 * head[3]))
+
+
+def _idx_array(path: Path) -> np.ndarray:
+    shape = _idx_header(path)
+    body = np.frombuffer(_idx_bytes(path), np.uint8, offset=4 + 4 * len(shape))
+    if body.size != int(np.prod(shape)):
+        raise DataError(f"'{path}' says {shape} and holds {body.size} bytes: it is cut short or too long")
+    return body.reshape(shape)
+
+
+# -- records → statistics ------------------------------------------------------------------------------
+
+
+def summarise(table: pa.Table) -> dict[str, Any]:
+    """Counts by size and class, the histogram of grey levels, the number of constant images."""
+    sizes: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    histogram = np.zeros(256, np.int64)
+    constant = 0
+    columns = (table.column(name).to_pylist() for name in ("pixels", "height", "width", "channels", "label"))
+    for pixels, height, width, channels, label in zip(*columns, strict=True):
+        values = np.frombuffer(pixels, np.uint8)
+        histogram += np.bincount(values, minlength=256)
+        constant += bool(values.min() == values.max())
+        sizes[f"{height}x{width}x{channels}"] += 1
+        classes[label if label is not None else ""] += 1
+    return {
+        "records": table.num_rows,
+        "sizes": dict(sizes),
+        "classes": dict(classes),
+        "histogram": histogram.tolist(),
+        "constant": constant,
+    }
+
+
+def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """The statistics of both."""
+    return {
+        "records": a["records"] + b["records"],
+        "sizes": dict(sorted((Counter(a["sizes"]) + Counter(b["sizes"])).items())),
+        "classes": dict(sorted((Counter(a["classes"]) + Counter(b["classes"])).items())),
+        "histogram": (np.array(a["histogram"]) + np.array(b["histogram"])).tolist(),
+        "constant": a["constant"] + b["constant"],
+    }
+
+
+def anomalies(statistics: dict[str, dict[str, Any]]) -> list[str]:
+    """What makes these records unfit to learn from, as sentences."""
+    found = []
+    sizes = {size for split in statistics.values() for size in split["sizes"]}
+    if len(sizes) > 1:
+        counts = sum((Counter(split["sizes"]) for split in statistics.values()), Counter())
+        common = ", ".join(f"{size}: {count}" for size, count in counts.most_common(4))
+        found.append(f"the images have {len(sizes)} different sizes ({common}): set data.read.resize, e.g. 32")
+    train = statistics["train"]
+    if train["records"] and train["constant"] == train["records"]:
+        found.append("every training image is of one single value: there is nothing to learn")
+    for name, split in statistics.items():
+        missing = set(train["classes"]) - set(split["classes"])
+        if split["records"] and missing:
+            found.append(f"the {name} split has no example of class {', '.join(sorted(missing))}: give more data")
+    return found
+
+
+# -- records → examples --------------------------------------------------------------------------------
+
+
+def fit(statistics: dict[str, dict[str, Any]], encode_options: Encode) -> dict[str, Any]:
+    """The encoding, from the training split only: size, classes, how values are scaled."""
+    (size,) = statistics["train"]["sizes"]
+    classes = sorted(name for name in statistics["train"]["classes"] if name)
+    if all(name.isdigit() for name in classes):
+        classes.sort(key=int)
+    return {
+        "modality": "images",
+        "size": [int(side) for side in size.split("x")],
+        "binarise": encode_options.binarise,
+        "classes": classes,
+    }
+
+
+def spec(encoding: dict[str, Any]) -> Spec:
+    """See Spec, kind `image`."""
+    levels = 256 if encoding["binarise"] == "none" else 2
+    return Spec(
+        kind="image", shape=tuple(encoding["size"]), levels=levels, classes=tuple(encoding["classes"])
+    )
+
+
+def encode(table: pa.Table, encoding: dict[str, Any]) -> dict[str, np.ndarray]:
+    """`x` uint8 `[n, H, W, C]`; `label` int32 `[n]` where there are classes."""
+    shape = (table.num_rows, *encoding["size"])
+    joined = b"".join(table.column("pixels").to_pylist())
+    arrays = {"x": np.frombuffer(joined, np.uint8).reshape(shape)}
+    if encoding["classes"]:
+        index = {name: i for i, name in enumerate(encoding["classes"])}
+        arrays["label"] = np.array([index[name] for name in table.column("label").to_pylist()], np.int32)
+    return arrays
+
+
+def batch(
+    arrays: dict[str, np.ndarray], encoding: dict[str, Any], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """`x` float32 in [0, 1]; dynamic binarisation draws from `rng`."""
+    x = arrays["x"].astype(np.float32) / np.float32(255)
+    if encoding["binarise"] == "threshold":
+        x = (x > 0.5).astype(np.float32)
+    elif encoding["binarise"] == "sample":
+        x = (rng.random(x.shape, np.float32) < x).astype(np.float32)
+    return {**arrays, "x": x}
+
+
+# -- samples → something a person opens ----------------------------------------------------------------
+
+
+def grid(samples: np.ndarray, columns: int = 0, scale: int = 0) -> Any:
+    """`[n, H, W, C]` in [0, 1] as one Pillow image, a near-square grid, small images magnified."""
+    from PIL import Image
+
+    n, height, width, channels = samples.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    scale = scale or max(1, 32 // max(height, width))
+    sheet = np.ones((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), np.float32)
+    for i, image in enumerate(samples):
+        top, left = 1 + (i // columns) * (height + 1), 1 + (i % columns) * (width + 1)
+        sheet[top : top + height, left : left + width] = image
+    pixels = np.rint(np.clip(sheet, 0, 1) * 255).astype(np.uint8)
+    picture = Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels)
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def write_samples(samples: np.ndarray, encoding: dict[str, Any], out: Path) -> Path:
+    """A PNG grid of `[n, H, W, C]` samples in [0, 1]."""
+    out = out if out.suffix.lower() == ".png" else out.with_suffix(".png")
+    grid(samples).save(out, optimize=False)
+    return out

@@ -1,0 +1,162 @@
+"""Text: characters of a UTF-8 file.
+
+A record is a block of whole lines of about 2,000 characters (so that a growing file keeps its old
+blocks and their splits); an example is a window of `length` characters, the last of a block padded.
+The vocabulary comes from the training split; what it lacks is the symbol of index 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from components.errors import DataError
+from components.modalities import Record, Rejected, location
+from components.settings import Settings
+from keras_models.spec import Spec
+
+KIND = "tokens"
+SOURCES = {"text": "text:FILE             a UTF-8 file, characters"}
+RECORD = [pa.field("text", pa.string())]
+CHUNK_BYTES = 4_000_000
+UNKNOWN = "\ufffd"  # shown for a character that the training split does not have
+
+
+class Read(Settings):
+    """How a file becomes records."""
+
+    block: int = Field(2000, ge=16, le=1_000_000, description="least bytes of a block of whole lines")
+
+
+class Encode(Settings):
+    """How records become examples."""
+
+    length: int = Field(128, ge=2, le=65_536, description="characters in one example")
+
+
+def preflight(source: str) -> None:
+    """Raises DataError where the file is not there or empty."""
+    path = Path(location(source))
+    if not location(source) or not path.is_file():
+        raise DataError(f"data.source '{source}': there is no file '{path}' (seen from {Path.cwd()})")
+    if path.stat().st_size == 0:
+        raise DataError(f"data.source '{source}': the file '{path}' is empty")
+
+
+def files(source: str) -> list[Path]:
+    """The file behind a source, for its fingerprint."""
+    return [Path(location(source))]
+
+
+def plan(source: str, options: Read) -> list[dict[str, Any]]:
+    """Chunks of whole blocks, as byte ranges."""
+    path = Path(location(source))
+    starts, size = [], 0
+    with path.open("rb") as stream:
+        position = start = 0
+        for line in stream:
+            position += len(line)
+            size = position - start
+            if size >= options.block:
+                starts.append([start, position])
+                start = position
+        if position > start:
+            starts.append([start, position])
+    per_chunk = max(1, CHUNK_BYTES // max(options.block, 1))
+    return [
+        {"path": str(path), "blocks": starts[i : i + per_chunk]} for i in range(0, len(starts), per_chunk)
+    ]
+
+
+def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
+    """The blocks of one chunk; one that is not UTF-8 is set aside with the byte's place."""
+    path = Path(chunk["path"])
+    with path.open("rb") as stream:
+        for start, stop in chunk["blocks"]:
+            key = f"{path.name}@{start:012d}"
+            stream.seek(start)
+            try:
+                yield Record(key, {"text": stream.read(stop - start).decode("utf-8-sig")})
+            except UnicodeDecodeError as error:
+                yield Rejected(key, f"not UTF-8 at byte {start + error.start}: {error.reason}")
+
+
+def summarise(table: pa.Table) -> dict[str, Any]:
+    """Characters, lines, the count of each character."""
+    counts: Counter[str] = Counter()
+    for text in table.column("text").to_pylist():
+        counts.update(text)
+    return {"records": table.num_rows, "characters": sum(counts.values()), "counts": dict(counts)}
+
+
+def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """The statistics of both."""
+    return {
+        "records": a["records"] + b["records"],
+        "characters": a["characters"] + b["characters"],
+        "counts": dict(sorted((Counter(a["counts"]) + Counter(b["counts"])).items())),
+    }
+
+
+def anomalies(statistics: dict[str, dict[str, Any]]) -> list[str]:
+    """What makes these records unfit to learn from, as sentences."""
+    if len(statistics["train"].get("counts", {})) == 1:
+        return ["the training text repeats one single character: there is nothing to learn"]
+    return []
+
+
+def fit(statistics: dict[str, dict[str, Any]], options: Encode) -> dict[str, Any]:
+    """The encoding: the vocabulary of the training split, the unknown symbol first."""
+    return {
+        "modality": "text",
+        "length": options.length,
+        "vocabulary": [UNKNOWN, *sorted(set(statistics["train"]["counts"]) - {UNKNOWN})],
+    }
+
+
+def spec(encoding: dict[str, Any]) -> Spec:
+    """See Spec, kind `tokens`."""
+    return Spec(kind="tokens", shape=(encoding["length"],), vocabulary=len(encoding["vocabulary"]))
+
+
+def encode(table: pa.Table, encoding: dict[str, Any]) -> dict[str, np.ndarray]:
+    """`x` int32 `[n, length]` and `length` int32 `[n]`: consecutive windows of each block."""
+    index = {symbol: i for i, symbol in enumerate(encoding["vocabulary"])}
+    window = encoding["length"]
+    rows, lengths = [], []
+    for text in table.column("text").to_pylist():
+        ids = np.array([index.get(symbol, 0) for symbol in text], np.int32)
+        for start in range(0, len(ids), window):
+            piece = ids[start : start + window]
+            rows.append(np.pad(piece, (0, window - len(piece))))
+            lengths.append(len(piece))
+    return {
+        "x": np.array(rows, np.int32).reshape(-1, window),
+        "length": np.array(lengths, np.int32),
+    }
+
+
+def batch(
+    arrays: dict[str, np.ndarray], encoding: dict[str, Any], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Tokens are given as they are."""
+    return dict(arrays)
+
+
+def decode(samples: np.ndarray, encoding: dict[str, Any]) -> list[str]:
+    """`[n, length]` token ids → n strings."""
+    symbols = encoding["vocabulary"]
+    return ["".join(symbols[token] for token in row) for row in samples]
+
+
+def write_samples(samples: np.ndarray, encoding: dict[str, Any], out: Path) -> Path:
+    """A UTF-8 text file, the samples apart by a ruled line."""
+    out = out if out.suffix.lower() == ".txt" else out.with_suffix(".txt")
+    out.write_text(("\n" + "-" * 40 + "\n").join(decode(samples, encoding)) + "\n", "utf-8")
+    return out
