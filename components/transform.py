@@ -1,0 +1,63 @@
+"""Transform: records become examples, arrays that a model is fed from.
+
+    examples/
+      encoding.json                    how: fitted on the training split, carried in the model
+      spec.json                        what one example looks like
+      train-00000.x.npy  train-00000.label.npy ...      one array a field and shard, memory-mapped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.artifacts import fingerprint_of, read_json, reading, writing, write_json
+from components.dataflow import run
+from components.ingest import SPLITS, shards_of
+from components.modalities import modalities
+from components.settings import DataSettings
+
+
+def transform(records: Path, statistics: Path, out: Path, data: DataSettings) -> dict[str, Any]:
+    """Fits the encoding on the training split, applies it to all, and returns the manifest."""
+    source = reading(records)
+    reading(statistics)
+    found = read_json(statistics / "statistics.json")
+    modality = modalities()[found["modality"]]
+    encoding = modality.fit(found["splits"], modality.Encode.parse(data.encode))
+    chunks = [[split, i, str(shard)] for split in SPLITS for i, shard in enumerate(shards_of(records, split))]
+    with writing(out, "transform") as (folder, manifest):
+        write_json(folder / "encoding.json", encoding)
+        (folder / "spec.json").write_text(modality.spec(encoding).model_dump_json(indent=1), "utf-8")
+        results = run(chunks, _Encode(encoding, str(folder)), _count, folder, data.beam)
+        manifest["counts"] = {split: sum(n for name, n in results if name == split) for split in SPLITS}
+        manifest["data_fingerprint"] = source["fingerprint"]
+        manifest["fingerprint"] = fingerprint_of(source["fingerprint"], encoding)
+    return manifest
+
+
+class _Encode:
+    """One shard of records → its arrays on disk; yields (split, number of examples)."""
+
+    def __init__(self, encoding: dict[str, Any], folder: str) -> None:
+        self.encoding, self.folder = encoding, folder
+
+    def __call__(self, chunk: list[Any]) -> Iterator[tuple[str, int]]:
+        import pyarrow.parquet as pq
+
+        split, number, shard = chunk
+        arrays = modalities()[self.encoding["modality"]].encode(pq.read_table(shard), self.encoding)
+        for name, array in arrays.items():
+            path = Path(self.folder) / f"{split}-{number:05d}.{name}.npy"
+            temporary = path.with_name(f".{path.name}")
+            with temporary.open("wb") as stream:
+                np.save(stream, array, allow_pickle=False)
+            temporary.replace(path)
+        yield split, len(arrays["x"])
+
+
+def _count(split: str, numbers: list[int]) -> list[Any]:
+    return [split, sum(numbers)]
