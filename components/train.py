@@ -1,0 +1,98 @@
+"""Train: examples become a model.
+
+    model/
+      weights.safetensors  model.json    the model, its family, spec and config
+      encoding.json                      how to encode what comes in and decode what goes out
+      history.csv                        the learning curve, a row an epoch
+      provenance.json                    recipe, data fingerprint, versions, seeds, commit, environment
+      tensorboard/
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import fingerprint_of, writing, write_json
+from components.examples import Examples
+from components.home import home
+from components.provenance import code_version, environment, git_commit, now, versions
+from components.settings import ModelSettings, TrainSettings
+from components.snapshot import Snapshots
+
+HISTORY = "history.csv"
+
+
+def train(
+    examples: Path, out: Path, model: ModelSettings, settings: TrainSettings, recipe: dict[str, Any]
+) -> dict[str, float]:
+    """Trains the recipe's model into the folder `out` and returns the last row of its curve.
+
+    A killed training goes on from its snapshot when it is called again with the same settings, data
+    and code. Raises what `components.training.fit` raises.
+    """
+    data = Examples(examples)
+    key = fingerprint_of(data.manifest["fingerprint"], model.model_dump(), settings.model_dump(), code_version())
+    snapshots = Snapshots(home() / "snapshots" / key)
+
+    from components.training import fit
+    from keras_models.saving import save
+
+    learner = make(model, data, settings.seed)
+    with writing(out, "train") as (folder, manifest):
+        rows = fit(learner, data, settings, snapshots, folder / "tensorboard")
+        save(learner, folder)
+        write_json(folder / "encoding.json", data.encoding)
+        write_history(folder / HISTORY, rows)
+        write_json(
+            folder / "provenance.json",
+            {
+                "recipe": recipe,
+                "data_fingerprint": data.manifest["data_fingerprint"],
+                "examples": data.manifest["counts"],
+                "code_version": code_version(),
+                "git_commit": git_commit(),
+                "versions": versions(),
+                "environment": environment(),
+                "seed": settings.seed,
+                "created": now(),
+            },
+        )
+        manifest["fingerprint"] = key
+    snapshots.clear()
+    return rows[-1]
+
+
+def make(model: ModelSettings, data: Examples, seed: int) -> Any:
+    """A new model of the recipe's family for these examples.
+
+    Raises:
+        ConfigError: the family cannot learn these data, or not with this config.
+    """
+    import tensorflow as tf
+
+    from components.errors import ConfigError
+    from keras_models import build, describe
+
+    tf.config.experimental.enable_op_determinism()
+    config = describe(model.family).config.parse(model.config)
+    try:
+        return build(model.family, data.spec, config, seed=seed)
+    except ValueError as error:
+        raise ConfigError(f"model '{model.family}': {error}") from error
+
+
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    """The learning curve as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The learning curve from CSV."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [{name: json.loads(value) for name, value in row.items()} for row in csv.DictReader(stream)]
