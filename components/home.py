@@ -1,4 +1,4 @@
-"""Where Mozart keeps what it makes on this machine: MOZART_HOME, by default `.mozart` here."""
+"""Where Mozart keeps what outlives a run: the registry, the runs, the caches."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """`MOZART_HOME` as an absolute path, or `.mozart` in the working directory."""
-    return Path(os.environ.get("MOZART_HOME") or ".mozart").absolute()
+    """The folder named by the environment variable `MOZART_HOME`, else `.mozart` here. Absolute."""
+    return Path(os.environ.get("MOZART_HOME") or ".mozart").expanduser().absolute()
