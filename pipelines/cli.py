@@ -1,0 +1,239 @@
+"""`mozart …`: everything that a person types.
+
+Starting is cheap: this module imports only Typer, and each command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from components.errors import ConfigError, MozartError, did_you_mean
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(
+    name="mozart",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """The entry point: an error that a person can mend is one red sentence and an exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        app([argument for argument in sys.argv[1:] if argument != "--debug"])
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except MozartError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"{type(error).__name__}: {error} (a fault in Mozart; --debug shows where)")
+        sys.exit(1)
+
+
+def _complain(message: str) -> None:
+    """In red on standard error; a name from a file cannot steer the terminal."""
+    safe = "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message
+    )
+    typer.secho(safe, fg=typer.colors.RED, err=True)
+
+
+@app.callback()
+def mozart(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (anywhere in the line).")
+    ] = False,
+) -> None:
+    """Mozart: raw data in, a published generative model out.
+
+    Examples:
+      mozart run digits-dcgan
+      mozart recipes
+      mozart describe vae
+    """
+
+
+# -- what there is -------------------------------------------------------------------------------------
+
+
+@app.command()
+def recipes() -> None:
+    """Lists the recipes that come with Mozart.
+
+    Examples:
+      mozart recipes
+    """
+    from pipelines.recipe import bundled_recipes, load_recipe
+
+    table = _table("recipe", "family", "data", "about")
+    for name in bundled_recipes():
+        recipe = load_recipe(name)
+        table.add_row(name, recipe.model.family, recipe.data.source, recipe.about)
+    _show(table)
+
+
+@app.command()
+def families() -> None:
+    """Lists the families of models: what they learn, what they can do, whose idea they are.
+
+    Examples:
+      mozart families
+    """
+    from keras_models import describe as facts_of
+    from keras_models import families as known
+
+    table = _table("family", "school", "kinds", "likelihood", "tasks", "paper")
+    for facts in map(facts_of, sorted(known())):
+        kinds, tasks = ", ".join(facts.kinds), ", ".join(facts.tasks)
+        paper = re.match(r".*?\d{4}|.*", facts.paper)[0]  # the title is shown by `describe`
+        table.add_row(facts.name, facts.school, kinds, facts.likelihood, tasks, paper)
+    _show(table)
+
+
+@app.command()
+def describe(family: Annotated[str, typer.Argument(help="one of `mozart families`")]) -> None:
+    """Says what a family is and lists its settings (`model.config`) with bounds and meanings.
+
+    Examples:
+      mozart describe vae
+    """
+    from keras_models import describe as facts_of
+    from keras_models import families as known
+    from pipelines.fields import fields_of
+
+    if family not in known():
+        raise ConfigError(f"unknown family '{family}'{did_you_mean(family, known())}")
+    facts = facts_of(family)
+    likelihood = f"{facts.likelihood}, a {facts.measure}" if facts.measure else facts.likelihood
+    head = _table("", "")
+    head.show_header = False
+    for what, said in (
+        ("paper", facts.paper),
+        ("learns", ", ".join(facts.kinds)),
+        ("likelihood", likelihood),
+        ("tasks", ", ".join(facts.tasks)),
+    ):
+        head.add_row(what, said)
+    table = _table("model.config.", "type", "default", "bounds", "meaning")
+    for field in fields_of(facts.config):
+        table.add_row(field.name, field.kind, field.default, field.bounds, field.meaning)
+    _show(f"{facts.name} ({facts.school}). {facts.summary}.", head, table)
+
+
+@app.command()
+def doctor(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the devices (TensorFlow, seconds).")
+    ] = False,
+) -> None:
+    """Looks whether this machine can run Mozart; the exit code is not 0 where it cannot.
+
+    Examples:
+      mozart doctor
+      mozart doctor --quick
+    """
+    from rich.text import Text
+
+    from components.home import home
+    from pipelines.doctor import findings
+
+    table = _table("", "what", "found")
+    table.show_header = False
+    colours = {"ok": "green", "note": "yellow", "wrong": "red"}
+    found = list(findings(home(), quick=quick))
+    for one in found:
+        table.add_row(Text(one.state, style=colours[one.state]), one.what, one.said)
+    _show(table)
+    errors = [one.error for one in found if one.error]
+    if errors:
+        raise errors[0]
+
+
+# -- what has been published ---------------------------------------------------------------------------
+
+
+@app.command()
+def models() -> None:
+    """Lists the published models: versions, aliases and the metric that matters.
+
+    Examples:
+      mozart models
+      MOZART_HOME=/shared/mozart mozart models
+    """
+    from components.home import home
+    from components.registry import Registry
+
+    versions = Registry(home()).models()
+    if not versions:
+        typer.echo(f"No model is published in {home()} yet: `mozart run digits-dcgan` makes one.")
+        return
+    table = _table("model", "version", "alias", "family", "metric", "validation", "test", "published")
+    for version in versions:
+        metric = version.tags.get("mozart.metric", "")
+        table.add_row(
+            version.name,
+            str(version.version),
+            ", ".join(version.aliases),
+            version.tags.get("mozart.family", ""),
+            metric,
+            _number(version.metrics.get(f"validation.{metric}")),
+            _number(version.metrics.get(f"test.{metric}")),
+            f"{version.created.astimezone():%Y-%m-%d %H:%M}",
+        )
+    _show(table)
+
+
+@app.command()
+def rollback(name: Annotated[str, typer.Argument(help="one of `mozart models`")]) -> None:
+    """Makes the champion before this one champion again.
+
+    Examples:
+      mozart rollback digits-dcgan
+    """
+    from components.home import home
+    from components.registry import Registry
+
+    version = Registry(home()).rollback(name)
+    typer.echo(f"The champion of {version.name} is version {version.version} again.")
+
+
+# -- on screen -----------------------------------------------------------------------------------------
+
+
+def _table(*columns: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
+    return table
+
+
+def _show(*parts: Any) -> None:
+    """On standard output, brackets as they are."""
+    from rich.console import Console
+
+    Console(markup=False, highlight=False).print(*parts, sep="\n")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    main()
