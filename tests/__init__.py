@@ -1,0 +1,1 @@
+"""Tests of the three floors; `contract.py` is the battery that every family inherits."""

@@ -1,0 +1,52 @@
+"""Tiny data of every kind, always the same, and every value of a tiny spec."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from keras_models.spec import Spec
+
+Arrays = dict[str, np.ndarray]
+EXAMPLES = 32
+
+
+def tiny_data(spec: Spec) -> Arrays:
+    """32 examples of `spec` in two clusters by turns, one tenth noise; labels where it names classes."""
+    random = np.random.default_rng(0)
+    cluster = np.arange(EXAMPLES) % 2
+    arrays = _tokens(spec, cluster, random) if spec.kind == "tokens" else _images(spec, cluster, random)
+    if spec.classes:
+        arrays["label"] = cluster.astype(np.int32)
+    return arrays
+
+
+def every_value(spec: Spec) -> Arrays:
+    """All values that one example can take, at full length."""
+    symbols = spec.vocabulary if spec.kind == "tokens" else spec.levels
+    x = np.array(list(itertools.product(range(symbols), repeat=spec.dimensions)))
+    x = x.reshape(-1, *spec.shape)
+    if spec.kind == "tokens":
+        return {"x": x.astype(np.int32), "length": np.full(len(x), spec.shape[0], np.int32)}
+    return {"x": (x / (spec.levels - 1)).astype(np.float32)}
+
+
+def _images(spec: Spec, cluster: np.ndarray, random: np.random.Generator) -> Arrays:
+    first = random.integers(0, 2, spec.shape)
+    prototype = np.stack([first, 1 - first])[cluster]
+    if spec.levels == 2:
+        x = np.where(random.random(prototype.shape) < 0.1, 1 - prototype, prototype)
+    else:
+        x = 0.2 + 0.6 * prototype + random.normal(0, 0.1, prototype.shape)
+    top = spec.levels - 1
+    return {"x": (np.round(np.clip(x, 0, 1) * top) / top).astype(np.float32)}
+
+
+def _tokens(spec: Spec, cluster: np.ndarray, random: np.random.Generator) -> Arrays:
+    length = np.where(cluster, spec.shape[0], random.integers(spec.shape[0] // 2 + 1, spec.shape[0] + 1))
+    place = np.arange(spec.shape[0])[None, :]
+    x = np.where(cluster[:, None], spec.vocabulary - 1, place % 2)
+    x = np.where(random.random(x.shape) < 0.1, random.integers(0, spec.vocabulary, x.shape), x)
+    x = np.where(place < length[:, None], x, 0)
+    return {"x": x.astype(np.int32), "length": length.astype(np.int32)}
