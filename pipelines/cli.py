@@ -99,7 +99,7 @@ def families() -> None:
     table = _table("family", "school", "kinds", "likelihood", "tasks", "paper")
     for facts in map(facts_of, sorted(known())):
         kinds, tasks = ", ".join(facts.kinds), ", ".join(facts.tasks)
-        paper = re.match(r".*?\d{4}|.*", facts.paper)[0]  # the title is shown by `describe`
+        paper = re.sub(r"(?<=\d{4}),.*", "", facts.paper)  # the title is shown by `describe`
         table.add_row(facts.name, facts.school, kinds, facts.likelihood, tasks, paper)
     _show(table)
 

@@ -49,8 +49,10 @@ def findings(home: Path, *, quick: bool = False) -> Iterator[Finding]:
     yield _machine()
     if not quick:
         yield _devices()
-    yield _disk(home)
-    yield _registry(home)
+    disk = _disk(home)
+    yield disk
+    if disk.error is None:
+        yield _registry(home)
     yield Finding(
         "local runs",
         "cpu, memory and gpu limits, timeouts, node selectors, tolerations, volumes, secrets and "

@@ -96,7 +96,7 @@ def bounds_of(schema: Schema, root: Schema) -> str:
     """`≥ 1, ≤ 100`, of a list's items too; empty where there are none."""
     found = []
     for option in _options(schema, root):
-        found += [text.format(_number(option[key])) for key, text in _BOUNDS.items() if key in option]
+        found += [text.format(bound_shown(option[key])) for key, text in _BOUNDS.items() if key in option]
         items = option.get("items")
         inner = bounds_of(items, root) if items else ""
         found += [f"each {inner}"] if inner else []
@@ -114,6 +114,11 @@ def shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(shown(item) for item in value) + "]"
     return _number(value)
+
+
+def bound_shown(value: float) -> str:
+    """A bound without the `.0` that pydantic adds."""
+    return _number(int(value) if float(value).is_integer() else value)
 
 
 def _number(value: float) -> str:

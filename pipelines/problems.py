@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from components.errors import did_you_mean
-from pipelines.fields import Schema, bounds_of, kind_of, names_at, schema_at, shown
+from pipelines.fields import Schema, bound_shown, bounds_of, kind_of, names_at, schema_at, shown
 
 _BEYOND = {
     "greater_than_equal": "{value} is below the smallest value {ge}",
@@ -40,7 +40,7 @@ def _sentence(error: Any, root: Schema, prefix: str) -> str:
             meaning = schema.get("description")
             return f"{said}missing" + (f" ({meaning})" if meaning else "")
         case kind if kind in _BEYOND:
-            bounds = {name: shown(bound) for name, bound in context.items()}
+            bounds = {name: bound_shown(bound) for name, bound in context.items()}
             return said + _BEYOND[kind].format(value=shown(value), **bounds)
         case "literal_error":
             return f"{said}{_given(value)} is not allowed{did_you_mean(str(value), _choices(schema, root))}"
@@ -49,8 +49,8 @@ def _sentence(error: Any, root: Schema, prefix: str) -> str:
         case "string_pattern_mismatch":
             return f"{said}{_given(value)} is not allowed: {schema.get('description') or schema['pattern']}"
         case kind if kind.endswith(("_type", "int_from_float")):
-            bounds = bounds_of(schema, root)
-            wanted = kind_of(schema, root) + (f" ({bounds})" if bounds else "")
+            limits = bounds_of(schema, root)
+            wanted = kind_of(schema, root) + (f" ({limits})" if limits else "")
             return f"{said}{_given(value)} is given where the recipe needs: {wanted}"
     message = error["msg"]
     return f"{said}{message[:1].lower()}{message[1:]} (given: {shown(value)[:60]})"

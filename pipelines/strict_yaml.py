@@ -95,7 +95,7 @@ class _Reader:
             raise YamlError("a second document (after ---) is not allowed", _line(after))
         return value
 
-    def value(self, event: yaml.Event, depth: int) -> Any:
+    def value(self, event: Any, depth: int) -> Any:
         """The value that begins with `event`."""
         self.values += 1
         if self.values > MAX_VALUES:
@@ -165,7 +165,7 @@ def _plain(word: str, line: int) -> Any:
     return value
 
 
-def _line(event: yaml.Event) -> int:
+def _line(event: Any) -> int:
     return event.start_mark.line + 1
 
 

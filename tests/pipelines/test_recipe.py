@@ -1,0 +1,409 @@
+"""Recipes: what is right is read, and what is not is refused with its place and what would do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.errors import ConfigError, DataError
+from pipelines.fields import names_at, schema_at
+from pipelines.recipe import Recipe, bundled_recipes, load_recipe
+from pipelines.strict_yaml import MAX_BYTES
+
+SMALL = "name: small\nabout: a test\ndata: {source: digits}\nmodel: {family: normal}\n"
+GROUPS = ((), ("data",), ("data", "split"), ("model",), ("train",), ("evaluate",), ("gates",))
+KEYS = [".".join((*group, key)) for group in GROUPS for key in names_at(Recipe.model_json_schema(), group)]
+DCGAN_KEYS = [
+    f"model.config.{key}"
+    for key in ("latent", "width", "generator_learning_rate", "discriminator_learning_rate", "ema_decay")
+]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A recipe file with no more than it needs."""
+    file = tmp_path_factory.mktemp("recipes") / "small.yaml"
+    file.write_text(SMALL, "utf-8")
+    return str(file)
+
+
+def problem(reference, *overrides):
+    """What loading is refused with."""
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(reference, overrides)
+    return str(caught.value)
+
+
+# -- what is right -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", bundled_recipes())
+def test_a_bundled_recipe_loads_says_how_to_run_it_and_survives_json(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert f"mozart run {name}" in bundled_recipes()[name].read_text("utf-8").split("name:")[0]
+    assert Recipe.parse(recipe.as_json()) == recipe
+    assert Recipe.parse(recipe.as_json()).as_json() == recipe.as_json()
+    if recipe.data.source == "digits":
+        assert recipe.preflight() is recipe
+
+
+def test_equal_recipes_have_equal_json_whatever_the_order_of_their_keys(tmp_path):
+    a, b = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    a.write_text(SMALL + "train: {epochs: 3, seed: 1}\n", "utf-8")
+    b.write_text("train:\n  seed: 1\n  epochs: 3\n" + SMALL, "utf-8")
+    assert load_recipe(str(a)).as_json() == load_recipe(str(b)).as_json()
+    assert load_recipe(str(a)).as_json() != load_recipe(str(a), ["train.seed=2"]).as_json()
+
+
+def test_overrides_set_values_make_groups_and_the_last_one_wins(small):
+    changes = [
+        "train.epochs=5",
+        "train.epochs=6",
+        "model.config.covariance=diagonal",
+        "gates.limits.recall.min=0.5",
+        "evaluate.floors=[{family: mixture, config: {components: 2}}]",
+        "gates.metric=",
+        "about='a # b'",
+        "data.beam=[--runner=FnApiRunner]",
+    ]
+    recipe = load_recipe(small, changes)
+    assert recipe.train.epochs == 6
+    assert recipe.model.config == {"covariance": "diagonal"}
+    assert recipe.gates.limits["recall"].min == 0.5
+    assert recipe.evaluate.floors[0].config == {"components": 2}
+    assert recipe.gates.metric is None
+    assert recipe.about == "a # b"
+    assert recipe.data.beam == ("--runner=FnApiRunner",)
+    assert load_recipe(small).train.epochs == 50  # nothing was kept
+
+
+# -- references and files ------------------------------------------------------------------------------
+
+
+def test_an_unknown_recipe_gets_the_nearest_name():
+    assert "did you mean 'digits-dcgan'?" in problem("digit-dcgan")
+    assert "digits-vae" in problem("zzz")
+    assert "there is no recipe file 'absent.yaml'" in problem("absent.yaml")
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "..", "../recipe", "/etc/passwd", "digits-dcgan\n", "a\0.yaml", "/.yaml"]
+)
+def test_a_reference_that_is_no_recipe_is_refused(reference):
+    assert "recipe" in problem(reference)
+
+
+def test_a_path_that_is_too_long_is_refused():
+    assert "recipe" in problem("x" * 5000 + ".yaml") or "path" in problem("x" * 5000 + ".yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name: a\nname: b\n", ":2: the key 'name' stands here again; it is also on line 1"),
+        (b"name: a\nabout: \xff\n", ":2: not UTF-8 text (byte 15)"),
+        (SMALL.encode("utf-16"), "not UTF-8"),
+        (b"- name\n", ":1: a recipe is a group of settings"),
+        (b"", ":1: there is nothing in it"),
+        (b"\0" * 100, ":1: not valid YAML"),
+        (b"a: !!python/object/apply:os.system [ls]\n", ":1: the tag"),
+        (b"x" * (MAX_BYTES + 1), "the most is 1,000,000"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused_with_its_line(tmp_path, content, said):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content)
+    assert problem(str(file)).startswith(f"{file}:")
+    assert said in problem(str(file))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
+    assert load_recipe(str(file)).name == "small"
+
+
+def test_a_file_of_10_mb_is_refused_in_less_than_a_second(tmp_path):
+    file = tmp_path / "huge.yaml"
+    file.write_bytes(SMALL.encode() + b"#" * 10_000_000)
+    start = time.process_time()
+    assert "the most is 1,000,000" in problem(str(file))
+    assert time.process_time() - start < 1.0
+
+
+# -- settings ------------------------------------------------------------------------------------------
+
+
+def test_the_sentences(small):
+    def said(override):
+        return problem(small, override).removeprefix(f"recipe '{small}': ")
+
+    assert said("train.epochs=0") == "train.epochs: 0 is below the smallest value 1"
+    assert said("train.epoch=3") == "unknown key 'train.epoch' — did you mean 'epochs'?"
+    assert said("epochs=3") == "unknown key 'epochs' — did you mean 'train.epochs'?"
+    assert said("train.seed=1e3").startswith(
+        "train.seed: 1000.0 is given where the recipe needs: whole number"
+    )
+    assert said("gates.beat_floors=no").startswith("gates.beat_floors: the text 'no' is given where")
+    assert said("data.split.train=0.9") == "data.split: train, validation and test add up to 1"
+    assert said("data.source=digit") == "data.source 'digit': unknown source — did you mean 'digits'?"
+    assert said("model.family=norml") == "model.family: unknown family 'norml' — did you mean 'normal'?"
+    assert said("model.config.ridge=2") == "model.config.ridge: 2 is above the largest value 1"
+    assert said("model.config.ridge=0.0") == "model.config.ridge: 0.0 is too small: it must be above 0"
+    assert said("model.config.covariance=ful").endswith("did you mean 'full'?")
+    assert said("model.config.rigde=1") == "unknown key 'model.config.rigde' — did you mean 'ridge'?"
+    assert said("gates.metric=recal").endswith("unknown metric 'recal' — did you mean 'recall'?")
+    assert said("gates.limits.recal.min=1").endswith("unknown metric 'recal' — did you mean 'recall'?")
+    assert said("gates.limits.recall={}") == "gates.limits.recall: a limit has a min, a max or both"
+    assert "no value is at least 2" in said("gates.limits.recall={min: 2, max: 1}")
+    assert said("data.encode.binarise=treshold").endswith("did you mean 'threshold'?")
+    assert said("data.read.resize=1") == "data.read.resize: 1 is below the smallest value 4"
+    assert said("train=3") == "train: 3 is given where the recipe needs: group of settings"
+    assert said("evaluate.floors=[{config: {}}]").startswith("evaluate.floors.0.family: missing")
+    assert said("evaluate.floors=[{family: vea}]").endswith("unknown family 'vea' — did you mean 'vae'?")
+    assert said("evaluate.floors=[{family: normal, config: {ridge: 2}}]").startswith(
+        "evaluate.floors.0.config.ridge"
+    )
+    assert said("name=My Model").startswith("name: the text 'My Model' is not allowed: small letters")
+
+
+def test_a_family_that_does_not_learn_this_kind_of_data_is_refused_by_both_names(small):
+    assert "'hmm' learns tokens data, and data.source gives image" in problem(small, "model.family=hmm")
+    floor = problem(small, "evaluate.floors=[{family: hmm}]")
+    assert "evaluate.floors.0.family: 'hmm' learns tokens data" in floor
+
+
+def test_all_problems_are_told_at_once_one_a_line(small):
+    changes = ["train.epochs=0", "model.config.ridge=7", "data.source=digit", "gates.metric=fid", "nam=x"]
+    lines = problem(small, *changes).splitlines()
+    assert len(lines) == 5
+    assert all(line.startswith(f"recipe '{small}': ") for line in lines)
+
+
+def test_a_flood_of_problems_is_cut_short(small):
+    many = "{" + ", ".join(f"key_{i}: 1" for i in range(4000)) + "}"
+    start = time.process_time()
+    assert problem(small, f"train={many}").splitlines()[-1] == "and 3980 problems more"
+    assert time.process_time() - start < 2.0
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.epochs.x=5", "train.epochs: a group of settings is given"),
+        ("train.epochs", "write it as key=value"),
+        ("=5", "write it as key=value"),
+        ("train..epochs=5", "write it as key=value"),
+        ("data.source.x=5", "'data.source' is no group of settings"),
+        ("data.source=*x", "alias"),
+        ("data.source=images:/my pictures #1", "drops what follows a #"),
+        ("train={epochs: 1, epochs: 2}", "stands here again"),
+        ("train.epochs=5\n--- 6", "second document"),
+        ("train.epochs=[1", "not valid YAML"),
+        ("data.source=\udcff", "UTF-8"),
+    ],
+)
+def test_an_override_that_cannot_be_meant_is_refused(small, override, said):
+    assert said in problem(small, override)
+
+
+# -- row L of the fault list: bounds, types, typos -----------------------------------------------------
+
+WHOLE = {  # lowest and highest value
+    "train.epochs": (1, 100_000),
+    "train.batch_size": (1, 65_536),
+    "train.seed": (0, 2**31 - 1),
+    "train.snapshot_steps": (1, None),
+    "evaluate.samples": (16, 1_000_000),
+    "evaluate.seed": (0, 2**31 - 1),
+    "evaluate.neighbours": (1, 100),
+    "evaluate.importance_samples": (1, None),
+    "evaluate.likelihood_examples": (16, None),
+    "evaluate.classifier_epochs": (1, None),
+    "data.read.resize": (4, 1024),
+}
+SHARES = ("data.max_rejected", "evaluate.classifier_accuracy", "gates.champion_margin")
+
+
+def value_at(recipe, key):
+    """The setting named `train.epochs`."""
+    found = recipe.model_dump(mode="json")
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+@pytest.mark.parametrize("key", WHOLE)
+def test_each_bound_of_a_whole_number_holds(small, key):
+    lowest, highest = WHOLE[key]
+    for good in (lowest, lowest + 1, highest):
+        if good is not None:
+            assert value_at(load_recipe(small, [f"{key}={good}"]), key) == good
+    assert f"{key}: {lowest - 1} is below the smallest value {lowest}" in problem(
+        small, f"{key}={lowest - 1}"
+    )
+    if highest is not None:
+        said = problem(small, f"{key}={highest + 1}")
+        assert "above the largest value" in said or "must be below 2,147,483,648" in said
+
+
+@pytest.mark.parametrize("key", WHOLE)
+@pytest.mark.parametrize("wrong", ["true", "'32'", "32.0", "1e3", "[32]", "{a: 1}", "thirty"])
+def test_a_whole_number_is_nothing_else(small, key, wrong):
+    said = problem(small, f"{key}={wrong}")
+    assert f"{key}: " in said
+    assert f"≥ {WHOLE[key][0]}" in said
+
+
+@pytest.mark.parametrize("key", SHARES)
+def test_each_bound_of_a_share_holds(small, key):
+    for good in (0, 0.0, 0.5, 1, 1.0):
+        assert value_at(load_recipe(small, [f"{key}={good}"]), key) == good
+    for wrong in ("-1e-9", "1.000001", "true", "'0.5'", ".nan", ".inf", "1e999"):
+        problem(small, f"{key}={wrong}")
+    assert "must be above 0" in problem(small, "gates.floor_ratio=0")
+    assert load_recipe(small, ["gates.floor_ratio=1"]).gates.floor_ratio == 1
+
+
+@pytest.mark.parametrize("key", ["gates.beat_floors", "gates.champion"])
+@pytest.mark.parametrize("wrong", ["1", "0", "no", "'true'", "[]"])
+def test_true_or_false_is_nothing_else(small, key, wrong):
+    assert f"{key}: " in problem(small, f"{key}={wrong}")
+
+
+@pytest.mark.parametrize("name", ["a", "digits-dcgan", "0.1_b", "a" * 63])
+def test_a_good_name_is_kept(small, name):
+    assert load_recipe(small, [f"name='{name}'"]).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "''",
+        "a" * 64,
+        ".a",
+        "-rf",
+        "_a",
+        "A",
+        "a b",
+        "a/b",
+        "a..b",
+        "..",
+        "a:b",
+        '"a\\n"',
+        '"a\\0"',
+        "é",
+        "m@champion",
+    ],
+)
+def test_a_bad_name_is_refused(small, name):
+    assert "name" in problem(small, f"name={name}" if name[0] in "'\"" else f"name='{name}'")
+
+
+def typos(key):
+    """Four misspellings by one edit: a letter lost, doubled, replaced, two exchanged."""
+    choose = random.Random(key)
+    i = choose.randrange(len(key))
+    j = choose.randrange(len(key) - 1)
+    yield key[:i] + key[i + 1 :]
+    yield key[:i] + key[i] + key[i:]
+    yield key[:i] + choose.choice("qxzjk") + key[i + 1 :]
+    if key[j] != key[j + 1]:
+        yield key[:j] + key[j + 1] + key[j] + key[j + 2 :]
+
+
+def test_a_typo_in_any_key_gets_the_right_hint(small):
+    right, wrong = 0, []
+    for key in KEYS + DCGAN_KEYS:
+        *group, last = key.split(".")
+        for typo in typos(last):
+            said = problem("digits-dcgan" if key in DCGAN_KEYS else small, ".".join([*group, typo]) + "=1")
+            if f"did you mean '{last}'?" in said:
+                right += 1
+            else:
+                wrong.append(said)
+    assert right + len(wrong) >= 150
+    assert right >= 0.95 * (right + len(wrong)), wrong
+
+
+# -- nothing but ConfigError escapes -------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("ab:.", max_size=8),
+    lambda inside: (
+        st.lists(inside, max_size=3)
+        | st.dictionaries(st.sampled_from(["min", "family", "x"]), inside, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(KEYS), JSON)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_any_value_at_any_key_is_a_recipe_or_a_configerror(small, key, value):
+    with contextlib.suppress(ConfigError):
+        recipe = load_recipe(small, [f"{key}={json.dumps(value)}"])
+        assert Recipe.parse(recipe.as_json()) == recipe
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_any_override_and_any_reference_is_a_recipe_or_a_configerror(small, text):
+    for reference, overrides in ((small, [text]), (text, []), (small, [f"about={text}"])):
+        with contextlib.suppress(ConfigError):
+            assert isinstance(load_recipe(reference, overrides), Recipe)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_any_file_is_a_recipe_or_a_configerror(tmp_path_factory, content):
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError):
+        load_recipe(str(file))
+
+
+# -- data, and what it costs ---------------------------------------------------------------------------
+
+
+def test_data_that_the_user_must_name_are_asked_for_in_one_sentence():
+    with pytest.raises(ConfigError, match=r"needs your own file: add e\.g\. --set data.source=text:"):
+        load_recipe("text-hmm").preflight()
+
+
+def test_data_that_are_not_there_are_refused_before_anything_runs(small, tmp_path):
+    with pytest.raises(DataError, match="there is no folder"):
+        load_recipe(small, [f"data.source=images:{tmp_path}/absent"]).preflight()
+    text = tmp_path / "my.txt"
+    text.write_text("to be or not to be\n", "utf-8")
+    assert load_recipe("text-hmm", [f"data.source=text:{text}"]).preflight().name == "text-hmm"
+
+
+def test_checking_a_recipe_imports_nothing_heavy():
+    code = (
+        "import sys; from pipelines.recipe import load_recipe; load_recipe('digits-dcgan').preflight();"
+        "print({'tensorflow', 'keras', 'apache_beam', 'kfp', 'mlflow', 'sklearn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_every_setting_has_a_meaning():
+    root = Recipe.model_json_schema()
+    for key in KEYS:
+        schema = schema_at(root, key.split("."))
+        assert schema is not None
+        assert schema.get("description"), key
