@@ -17,7 +17,7 @@ from components.errors import DataError, IntegrityError
 
 WEIGHTS, FACTS = "classifier.safetensors", "classifier.json"
 FEATURES = 48  # few enough for a covariance from a few hundred test images
-STEPS = 1500  # most training steps, whatever the data's size
+STEPS = 1000  # most training steps, whatever the data's size
 BATCH = 128
 SMALLEST = 8  # pixels on a side
 COARSEST = 7  # the side is halved until it is no longer than this
@@ -81,7 +81,7 @@ def train_classifier(
 ) -> Classifier:
     """A classifier of `classes` labels, learnt from images `[n, H, W, C]` and labels int `[n]`.
 
-    At most 1500 steps of 128 images, so that it costs seconds on small data and a minute on large.
+    At most 1000 steps of 128 images, so that it costs seconds on small data and a minute on large.
 
     Raises:
         DataError: images too small or not images, labels that do not fit, or a single class.
@@ -129,7 +129,7 @@ def _check(x: np.ndarray, label: np.ndarray, classes: int) -> None:
     if x.ndim != 4 or min(x.shape[1:3]) < SMALLEST:
         raise DataError(
             f"the feature classifier takes images [n, height, width, channels] of at least {SMALLEST}x"
-            f"{SMALLEST} pixels, and these are {list(x.shape)}: set data.encode.size to a larger size"
+            f"{SMALLEST} pixels, and these are {list(x.shape)}: set data.read.resize to {SMALLEST} or more"
         )
     if label.shape != (len(x),) or label.min() < 0 or label.max() >= classes:
         raise DataError(f"{len(x)} images need as many labels from 0 to {classes - 1}")

@@ -74,8 +74,8 @@ def _limits(evaluation: dict[str, Any], gates: GateSettings) -> Iterator[str]:
 def _floors(evaluation: dict[str, Any], metric: str, value: float, ratio: float) -> Iterator[str]:
     """Strictly better than each simple model that the metric can judge, and clearly so if asked."""
     floors = evaluation.get("floors") or {}
-    measured = {label: _value(floor, metric) for label, floor in floors.items()}
-    measured = {label: number for label, number in measured.items() if number is not None}
+    numbers = {label: _value(floor, metric) for label, floor in floors.items()}
+    measured = {label: number for label, number in numbers.items() if number is not None}
     if floors and not measured:
         yield f"passed: {metric} was measured of no floor, so there is none to beat."
     for label, floor in measured.items():
@@ -103,12 +103,14 @@ def _champion(evaluation: dict[str, Any], metric: str, value: float, gates: Gate
         return
     who = f"the champion (version {champion['version']})"
     best = _value(champion, metric)
-    why_not = champion.get("why_not") or "its evaluation differs" if not champion["comparable"] else ""
-    if not why_not and best is None:
+    why_not = ""
+    if not champion["comparable"]:
+        why_not = champion.get("why_not") or "its evaluation differs"
+    elif best is None:
         why_not = f"it has no {metric}"
-    elif not why_not and not math.isfinite(best):
+    elif not math.isfinite(best):
         why_not = f"its {metric} is {best}"
-    if why_not:
+    if why_not or best is None:
         yield (
             f"failed: {metric} cannot be compared with {who}: {why_not}. "
             "Publish without the comparison by `--set gates.champion=false`, or under another name."

@@ -94,7 +94,6 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """R `[d, d]` with R Rᵀ = covariance; directions that are only rounding are left out."""
+    """R `[d, d]` with R Rᵀ = covariance, which may be singular."""
     values, vectors = np.linalg.eigh(covariance)
-    noise = len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
-    return vectors * np.sqrt(np.where(values > noise, values, 0.0))
+    return vectors * np.sqrt(np.maximum(values, 0.0))  # rounding makes a zero slightly negative

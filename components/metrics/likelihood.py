@@ -21,7 +21,8 @@ def nats(log_prob: np.ndarray) -> tuple[float, float]:
         raise ValueError("a mean log-likelihood needs at least one example")
     if values.size == 1:
         return float(values[0]), float("nan")
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size))
+    with np.errstate(invalid="ignore"):  # an impossible example: infinite mean, no error to state
+        return float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size))
 
 
 def bits_per_dim(nats: float, dimensions: int) -> float:

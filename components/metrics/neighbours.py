@@ -1,8 +1,8 @@
 """Nearest neighbours: precision and recall of samples, and how many are copies of training examples.
 
-All distances are exact and Euclidean, taken block by block: memory is O(n · block). A squared
-distance below a millionth-squared of the two examples' own squared size is rounding and is 0, so that
-exact duplicates have distance 0 whatever their dtype.
+All distances are exact and Euclidean, taken block by block: beside a float64 copy of the examples
+they need about 100 MB. A distance of less than a millionth of the two examples' own size is rounding
+and counts as 0, so that exact duplicates have distance 0 whatever their dtype.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from components.errors import DataError
 
-BLOCK = 256  # rows of one block of distances
+BLOCK = 2**22  # distances in one block: 32 MB
 ROUNDING = 1e-12  # of squared distances, relative
 
 
@@ -65,7 +65,7 @@ def nearest(samples: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.n
     """Index `[m]` of and distance `[m]` to the nearest training example of each sample.
 
     Arrays of any equal trailing shape are taken as flat vectors. Of equally near examples the first
-    counts. The distance is NaN where a sample is not finite.
+    counts, up to rounding. The distance is NaN where a sample is not finite.
 
     Raises:
         DataError: no training examples.
@@ -101,7 +101,8 @@ def copies(samples: np.ndarray, training: np.ndarray, held_out: np.ndarray, quan
         raise DataError(
             f"a copy rate needs samples and held-out examples: {len(samples)} and {len(held_out)}"
         )
-    distance, unseen = nearest(samples, training)[1], nearest(held_out, training)[1]
+    both = np.concatenate([np.reshape(part, (len(part), -1)) for part in (samples, held_out)])
+    distance, unseen = np.split(nearest(both, training)[1], [len(samples)])
     threshold = float(np.quantile(unseen, quantile))
     if not np.isfinite(distance).all() or not np.isfinite(threshold):
         return Copies(float("nan"), float("nan"), threshold)
@@ -109,17 +110,21 @@ def copies(samples: np.ndarray, training: np.ndarray, held_out: np.ndarray, quan
     return Copies(rate, expected, threshold)
 
 
-def copy_rate(samples: np.ndarray, training: np.ndarray, held_out: np.ndarray, quantile: float = 0.01) -> float:
+def copy_rate(
+    samples: np.ndarray, training: np.ndarray, held_out: np.ndarray, quantile: float = 0.01
+) -> float:
     """The share of samples that are copies: see `copies`. An honest model shows about `quantile`."""
     return copies(samples, training, held_out, quantile).rate
 
 
 def _centred(reference: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64 `[n, d]` about the reference's mean, where products cancel least."""
-    reference = np.asarray(reference, np.float64).reshape(len(reference), -1)
-    other = np.asarray(other, np.float64).reshape(len(other), -1)
+    reference = np.array(reference, np.float64).reshape(len(reference), -1)
+    other = np.array(other, np.float64).reshape(len(other), -1)
     mean = reference.mean(axis=0)
-    return reference - mean, other - mean
+    reference -= mean  # in place: these may be all training images
+    other -= mean
+    return reference, other
 
 
 def _radii(points: np.ndarray, k: int) -> np.ndarray:
@@ -131,10 +136,14 @@ def _radii(points: np.ndarray, k: int) -> np.ndarray:
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Rows of `a` and their squared distances `[rows, len(b)]` to all of `b`, block by block."""
-    b_size = np.square(b).sum(axis=1)
-    for start in range(0, len(a), BLOCK):
-        rows = slice(start, start + BLOCK)
+    b_size = np.einsum("ij,ij->i", b, b)
+    count = max(1, BLOCK // len(b))
+    for start in range(0, len(a), count):
+        rows = slice(start, start + count)
         size = np.square(a[rows]).sum(axis=1)[:, None] + b_size
-        squared = size - 2 * (a[rows] @ b.T)
-        squared[squared <= ROUNDING * size] = 0.0
+        squared = a[rows] @ b.T
+        squared *= -2
+        squared += size
+        size *= ROUNDING
+        squared *= squared > size  # rounding becomes 0, NaN stays
         yield rows, squared
