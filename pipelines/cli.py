@@ -211,6 +211,95 @@ def rollback(name: Annotated[str, typer.Argument(help="one of `mozart models`")]
     typer.echo(f"The champion of {version.name} is version {version.version} again.")
 
 
+# -- the main job --------------------------------------------------------------------------------------
+
+Recipe = Annotated[str, typer.Argument(help="one of `mozart recipes`, or a path of your own .yaml")]
+Change = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE changes the recipe; may be repeated.")
+]
+
+
+@app.command()
+def run(recipe: Recipe = "digits-dcgan", change: Change = None) -> None:
+    """Runs a recipe: ingest, check, train, evaluate and, where the gates let it, publish.
+
+    Broken off (Ctrl-C, a kill, a full disk), the same command goes on where it stopped.
+
+    Examples:
+      mozart run
+      mozart run digits-vae
+      mozart run my-recipe.yaml
+      mozart run digits-dcgan --set train.epochs=5 --set model.config.width=32
+    """
+    from rich.console import Console
+
+    from pipelines.doctor import require_kfp
+    from pipelines.local import run_here
+    from pipelines.recipe import load_recipe
+
+    loaded = load_recipe(recipe, change or ())
+    require_kfp()
+    console = Console(file=sys.stdout, markup=True, highlight=False)
+    console.print(f"[bold]{loaded.name}[/]: {loaded.about}", soft_wrap=True)
+    done = run_here(loaded, console)
+    release = done.release or {}
+    console.print(f"\nreport   {done.report}\nbundle   {release.get('bundle')}", soft_wrap=True, markup=False)
+    console.print(f"sample   mozart sample {loaded.name} --count 64 --seed 7", soft_wrap=True, markup=False)
+
+
+@app.command()
+def compile(  # noqa: A001
+    recipe: Recipe,
+    out: Annotated[str, typer.Option("--out", "-o", help="the file to write")] = "pipeline.yaml",
+    change: Change = None,
+) -> None:
+    """Compiles a recipe's pipeline to Kubeflow's IR YAML, from the same source that runs here.
+
+    Examples:
+      mozart compile digits-dcgan -o pipeline.yaml
+    """
+    from pathlib import Path
+
+    from pipelines.factory import compile_to
+    from pipelines.recipe import load_recipe
+
+    compile_to(load_recipe(recipe, change or ()), Path(out))
+    typer.echo(f"Wrote {out}.")
+
+
+@app.command()
+def sample(
+    model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME:VERSION; NAME is the champion")],
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="how many samples")] = 64,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="the same seed, the same bytes")] = 0,
+    out: Annotated[str, typer.Option("--out", "-o", help="the file: a PNG grid, or text")] = "",
+) -> None:
+    """Draws samples from a published model into a file that a person can open.
+
+    Examples:
+      mozart sample digits-dcgan --count 64 --seed 7 --out grid.png
+      mozart sample digits-vae:1 --count 16
+    """
+    import os
+    from pathlib import Path
+
+    from components.artifacts import read_json
+    from components.home import home
+    from components.registry import Registry
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    version = Registry(home()).resolve(model)
+    from components.bundle import load_bundle
+    from components.modalities import modalities
+
+    encoding = read_json(version.bundle_path / "encoding.json")
+    drawn = load_bundle(version.bundle_path).sample(count, seed=seed)
+    wanted = Path(out or f"{version.name}-{version.version}-seed{seed}")
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    path = modalities()[encoding["modality"]].write_samples(drawn, encoding, wanted)
+    typer.echo(f"{count} samples of {version.name} version {version.version}, seed {seed}: {path}")
+
+
 # -- on screen -----------------------------------------------------------------------------------------
 
 

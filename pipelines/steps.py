@@ -1,0 +1,119 @@
+"""The seven steps as Kubeflow Pipelines sees them. No logic: each is one import and one call.
+
+Settings travel as JSON text, because dict parameters turn integers into floats. Each step gets only
+the blocks of the recipe it depends on, so that its cache entry holds as long as they do.
+"""
+
+import os
+
+from kfp import dsl
+
+IMAGE = os.environ.get("MOZART_IMAGE", "mozart-python:latest")
+step = dsl.component(base_image=IMAGE, install_kfp_package=False)
+
+
+@step
+def ingest(data: str, source_state: str, code_version: str, records: dsl.Output[dsl.Dataset]):
+    """Source to records. `source_state` and `code_version` are there for the cache."""
+    from components.step import ingest
+
+    ingest(data, records.path)
+
+
+@step
+def statistics(data: str, records: dsl.Input[dsl.Dataset], statistics: dsl.Output[dsl.Artifact]):
+    """Records to statistics."""
+    import components.step
+
+    components.step.statistics(data, records.path, statistics.path)
+
+
+@step
+def validate(
+    data: str,
+    train: str,
+    records: dsl.Input[dsl.Dataset],
+    statistics: dsl.Input[dsl.Artifact],
+    report: dsl.Output[dsl.Artifact],
+) -> str:
+    """Gate 1: `pass` or `fail`."""
+    from components.step import validate
+
+    return validate(data, train, records.path, statistics.path, report.path)
+
+
+@step
+def transform(
+    data: str,
+    records: dsl.Input[dsl.Dataset],
+    statistics: dsl.Input[dsl.Artifact],
+    examples: dsl.Output[dsl.Dataset],
+):
+    """Records to examples."""
+    from components.step import transform
+
+    transform(data, records.path, statistics.path, examples.path)
+
+
+@step
+def train(
+    name: str,
+    data: str,
+    model: str,
+    train: str,
+    examples: dsl.Input[dsl.Dataset],
+    trained: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+):
+    """Examples to a model."""
+    import components.step
+
+    for key, value in components.step.train(name, data, model, train, examples.path, trained.path).items():
+        metrics.log_metric(key, value)
+
+
+@step
+def evaluate(
+    name: str,
+    evaluate: str,
+    gates: str,
+    champion: str,
+    examples: dsl.Input[dsl.Dataset],
+    statistics: dsl.Input[dsl.Artifact],
+    report: dsl.Input[dsl.Artifact],
+    trained: dsl.Input[dsl.Model],
+    evaluation: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+) -> str:
+    """Gate 2: `pass` or `fail`, with the page of the run."""
+    import components.step
+
+    verdict, values = components.step.evaluate(
+        name, evaluate, gates, champion, examples.path, trained.path, evaluation.path
+    )
+    for key, value in values.items():
+        metrics.log_metric(key, value)
+    components.step.report(
+        name,
+        page.path,
+        statistics=statistics.path,
+        validation=report.path,
+        model=trained.path,
+        evaluation=evaluation.path,
+    )
+    return verdict
+
+
+@step
+def publish(
+    name: str,
+    line: str,
+    trained: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    release: dsl.Output[dsl.Artifact],
+):
+    """A blessed model becomes the next version of `name`."""
+    from components.step import publish
+
+    publish(name, line, trained.path, evaluation.path, release.path)
