@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from components.artifacts import read_json
+from components.artifacts import write_json
 from components.errors import MozartError, announce
 from components.home import home
 from components.settings import DataSettings, EvaluateSettings, GateSettings, ModelSettings, TrainSettings
@@ -92,18 +92,20 @@ def transform(data: str, records: str, statistics: str, out: str) -> None:
 
 
 @told
-def train(name: str, data: str, model: str, train: str, examples: str, out: str) -> dict[str, float]:
+def train(
+    name: str, data: str, model: str, train: str, examples: str, out: str, metrics: str
+) -> dict[str, float]:
     """Examples → model; returns the last values of the learning curve, all finite."""
     from components.train import train as learn
 
     recipe = {"name": name, "data": json.loads(data), "model": json.loads(model), "train": json.loads(train)}
     last = learn(Path(examples), Path(out), ModelSettings.parse(model), TrainSettings.parse(train), recipe)
-    return finite(last)
+    return _keep(last, metrics)
 
 
 @told
 def evaluate(
-    name: str, evaluate: str, gates: str, champion: str, examples: str, model: str, out: str
+    name: str, evaluate: str, gates: str, champion: str, examples: str, model: str, out: str, metrics: str
 ) -> tuple[str, dict[str, float]]:
     """Model → the verdict of gate 2 (`pass` or `fail`) and the test split's metrics, all finite."""
     from components.evaluate import evaluate as judge
@@ -117,8 +119,8 @@ def evaluate(
         GateSettings.parse(gates),
         reference,
     )
-    metrics = {key: entry["value"] for key, entry in found["test"].items()}
-    return "pass" if found["verdict"]["blessed"] else "fail", finite(metrics)
+    values = {key: entry["value"] for key, entry in found["test"].items()}
+    return "pass" if found["verdict"]["blessed"] else "fail", _keep(values, metrics)
 
 
 @told
@@ -137,11 +139,9 @@ def publish(name: str, line: str, model: str, evaluation: str, out: str) -> dict
     return publish(Path(model), Path(evaluation), home(), name, Path(out), key=line)
 
 
-def release_of(folder: Path) -> dict[str, Any]:
-    """What was published."""
-    return read_json(folder / "release.json")
-
-
-def finite(values: dict[str, float]) -> dict[str, float]:
-    """Only the finite numbers: Kubeflow Pipelines fails a step that logs another one."""
-    return {key: float(value) for key, value in values.items() if math.isfinite(value)}
+def _keep(values: dict[str, float], file: str) -> dict[str, float]:
+    """Only the finite numbers (Kubeflow Pipelines fails a step that logs another one), in a file too:
+    the local cache takes a step whose artifact has no file for one that never ran."""
+    finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}
+    write_json(Path(file), finite)
+    return finite

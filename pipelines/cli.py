@@ -5,8 +5,10 @@ Starting is cheap: this module imports only Typer, and each command imports what
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -248,7 +250,7 @@ def run(recipe: Recipe = "digits-dcgan", change: Change = None) -> None:
 
 
 @app.command()
-def compile(  # noqa: A001
+def compile(
     recipe: Recipe,
     out: Annotated[str, typer.Option("--out", "-o", help="the file to write")] = "pipeline.yaml",
     change: Change = None,
@@ -280,20 +282,18 @@ def sample(
       mozart sample digits-dcgan --count 64 --seed 7 --out grid.png
       mozart sample digits-vae:1 --count 16
     """
-    import os
     from pathlib import Path
 
     from components.artifacts import read_json
+    from components.bundle import load_bundle
     from components.home import home
+    from components.modalities import modalities
     from components.registry import Registry
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     version = Registry(home()).resolve(model)
-    from components.bundle import load_bundle
-    from components.modalities import modalities
-
+    with _without_native_noise():
+        drawn = load_bundle(version.bundle_path).sample(count, seed=seed)  # checks every digest first
     encoding = read_json(version.bundle_path / "encoding.json")
-    drawn = load_bundle(version.bundle_path).sample(count, seed=seed)
     wanted = Path(out or f"{version.name}-{version.version}-seed{seed}")
     wanted.parent.mkdir(parents=True, exist_ok=True)
     path = modalities()[encoding["modality"]].write_samples(drawn, encoding, wanted)
@@ -317,7 +317,25 @@ def _show(*parts: Any) -> None:
     """On standard output, brackets as they are."""
     from rich.console import Console
 
-    Console(markup=False, highlight=False).print(*parts, sep="\n")
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:  # in a pipe or a log no line need be folded
+        console.width = 160
+    console.print(*parts, sep="\n")
+
+
+@contextlib.contextmanager
+def _without_native_noise() -> Iterator[None]:
+    """TensorFlow's libraries write to standard error while they load, whatever they are told."""
+    import os
+
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _number(value: float | None) -> str:

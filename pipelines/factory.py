@@ -1,8 +1,8 @@
 """The one pipeline: seven steps and two gates, run here and compiled for Kubeflow from this source.
 
-    source -ingest-> records -statistics-> statistics -validate-> report      gate 1
-    records -transform-> examples -train-> model -evaluate-> evaluation       gate 2
-    model, evaluation -publish-> release
+source -ingest-> records -statistics-> statistics -validate-> report      gate 1
+records -transform-> examples -train-> model -evaluate-> evaluation       gate 2
+model, evaluation -publish-> release
 """
 
 from pathlib import Path
@@ -90,6 +90,4 @@ def compile_to(recipe: Recipe, path: Path) -> None:
     """Writes the pipeline as Kubeflow's IR YAML, with the recipe as its default parameters."""
     from kfp import compiler
 
-    compiler.Compiler().compile(
-        pipeline(recipe.name), str(path), pipeline_parameters=arguments(recipe)
-    )
+    compiler.Compiler().compile(pipeline(recipe.name), str(path), pipeline_parameters=arguments(recipe))

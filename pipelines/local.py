@@ -1,10 +1,10 @@
 """Runs the pipeline here: Kubeflow Pipelines' own local runner, steps as subprocesses, no server.
 
-    MOZART_HOME/
-      runs/<name>-<time>/report.html  run.json  <step>/task.log  <step>/<artifact>/
-      cache/                          which step with which inputs has run already
-      snapshots/                      of trainings that were broken off
-      registry/                       bundles, versions, promotions
+MOZART_HOME/
+  runs/<name>-<time>/report.html  run.json  <step>/task.log  <step>/<artifact>/
+  cache/                          which step with which inputs has run already
+  snapshots/                      of trainings that were broken off
+  registry/                       bundles, versions, promotions
 """
 
 from __future__ import annotations

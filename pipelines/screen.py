@@ -106,7 +106,9 @@ def _evaluated(found: dict[str, Any]) -> str:
     if value is None:
         return f"{metric} was not measured"
     floors = [
-        floor["test"][metric]["value"] for floor in found["floors"].values() if metric in floor.get("test", {})
+        floor["test"][metric]["value"]
+        for floor in found["floors"].values()
+        if metric in floor.get("test", {})
     ]
     said = f"{metric} {value:.4g} on the test split"
     return said + (f" (best floor {min(floors):.4g})" if floors else "")

@@ -68,7 +68,8 @@ def train(
     """Examples to a model."""
     import components.step
 
-    for key, value in components.step.train(name, data, model, train, examples.path, trained.path).items():
+    values = components.step.train(name, data, model, train, examples.path, trained.path, metrics.path)
+    for key, value in values.items():
         metrics.log_metric(key, value)
 
 
@@ -90,7 +91,7 @@ def evaluate(
     import components.step
 
     verdict, values = components.step.evaluate(
-        name, evaluate, gates, champion, examples.path, trained.path, evaluation.path
+        name, evaluate, gates, champion, examples.path, trained.path, evaluation.path, metrics.path
     )
     for key, value in values.items():
         metrics.log_metric(key, value)

@@ -8,8 +8,6 @@ applied, alpha laid on white, 16 bits scaled to 8, the first frame of an animati
 
 from __future__ import annotations
 
-import gzip
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from components import idx
 from components.errors import DataError
 from components.modalities import Record, Rejected, location
 from components.settings import Settings
@@ -70,7 +69,7 @@ def preflight(source: str) -> None:
     if not location(source) or not folder.is_dir():
         raise DataError(f"data.source '{source}': there is no folder '{folder}' (seen from {Path.cwd()})")
     if scheme == "idx":
-        _idx_pairs(folder)
+        idx.pairs(folder)
     elif not any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*")):
         raise DataError(f"data.source '{source}': no {', '.join(sorted(SUFFIXES))} file under '{folder}'")
 
@@ -81,7 +80,7 @@ def files(source: str) -> list[Path]:
     if scheme == "digits":
         return []
     if scheme == "idx":
-        return [file for pair in _idx_pairs(folder).values() for file in pair]
+        return [file for pair in idx.pairs(folder).values() for file in pair]
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
@@ -92,8 +91,8 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
         return [{"scheme": scheme}]
     if scheme == "idx":
         chunks = []
-        for part, (images, labels) in _idx_pairs(folder).items():
-            count, height, width = _idx_header(images)
+        for part, (images, labels) in idx.pairs(folder).items():
+            count, height, width = idx.shape_of(images)
             rows = max(1, CHUNK_BYTES // (height * width))
             for start in range(0, count, rows):
                 chunks.append(
@@ -124,8 +123,8 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
         for i, (image, label) in enumerate(zip(grey, data.target, strict=True)):
             yield _record(f"digits/{i:05d}", image[..., None], str(label), None)
     elif chunk["scheme"] == "idx":
-        images = _idx_array(Path(chunk["images"]))[chunk["start"] : chunk["stop"]]
-        labels = _idx_array(Path(chunk["labels"]))[chunk["start"] : chunk["stop"]]
+        images = idx.array_of(Path(chunk["images"]))[chunk["start"] : chunk["stop"]]
+        labels = idx.array_of(Path(chunk["labels"]))[chunk["start"] : chunk["stop"]]
         for i, (image, label) in enumerate(zip(images, labels, strict=True), chunk["start"]):
             resized = _resize(image[..., None], options.resize)
             yield _record(f"{chunk['part']}/{i:07d}", resized, str(label), chunk["part"])
@@ -180,46 +179,6 @@ def _resize(image: np.ndarray, side: int | None) -> np.ndarray:
     return fitted.reshape(side, side, image.shape[-1])
 
 
-def _idx_pairs(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Part → (images, labels): `train`, and `test` where t10k is there."""
-    found = {}
-    for part, prefix in (("train", "train"), ("test", "t10k")):
-        images = sorted(folder.glob(f"{prefix}-images*idx3-ubyte*"))
-        labels = sorted(folder.glob(f"{prefix}-labels*idx1-ubyte*"))
-        if images and labels:
-            found[part] = (images[0], labels[0])
-    if "train" not in found:
-        raise DataError(
-            f"'{folder}' holds no train-images-idx3-ubyte(.gz) with its train-labels-idx1-ubyte(.gz): "
-            "idx:FOLDER is a folder with MNIST's files"
-        )
-    return found
-
-
-def _idx_bytes(path: Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise DataError(f"'{path}' cannot be read: {error}") from error
-
-
-def _idx_header(path: Path) -> tuple[int, ...]:
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as stream:
-        head = stream.read(4)
-        if len(head) < 4 or head[:3] != b"\x00\x00\x08" or head[3] not in (1, 3):
-            raise DataError(f"'{path}' is not an idx file of bytes: it starts with {head.hex() or 'nothing'}")
-        return struct.unpack(f">{head[3]}I", stream.read(4 * head[3]))
-
-
-def _idx_array(path: Path) -> np.ndarray:
-    shape = _idx_header(path)
-    body = np.frombuffer(_idx_bytes(path), np.uint8, offset=4 + 4 * len(shape))
-    if body.size != int(np.prod(shape)):
-        raise DataError(f"'{path}' says {shape} and holds {body.size} bytes: it is cut short or too long")
-    return body.reshape(shape)
-
-
 # -- records → statistics ------------------------------------------------------------------------------
 
 
@@ -263,14 +222,18 @@ def anomalies(statistics: dict[str, dict[str, Any]]) -> list[str]:
     if len(sizes) > 1:
         counts = sum((Counter(split["sizes"]) for split in statistics.values()), Counter())
         common = ", ".join(f"{size}: {count}" for size, count in counts.most_common(4))
-        found.append(f"the images have {len(sizes)} different sizes ({common}): set data.read.resize, e.g. 32")
+        found.append(
+            f"the images have {len(sizes)} different sizes ({common}): set data.read.resize, e.g. 32"
+        )
     train = statistics["train"]
     if train["records"] and train["constant"] == train["records"]:
         found.append("every training image is of one single value: there is nothing to learn")
     for name, split in statistics.items():
         missing = set(train["classes"]) - set(split["classes"])
         if split["records"] and missing:
-            found.append(f"the {name} split has no example of class {', '.join(sorted(missing))}: give more data")
+            found.append(
+                f"the {name} split has no example of class {', '.join(sorted(missing))}: give more data"
+            )
     return found
 
 

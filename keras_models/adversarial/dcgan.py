@@ -44,9 +44,13 @@ class DCGAN(GenerativeModel):
         self.generator_ema = _generator(spec.shape, config, halvings, "generator_ema")
         self.generator_ema.set_weights(self.generator.get_weights())
         self.generator_ema.trainable = False
-        self.updates = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="updates")
+        self.updates = self.add_weight(
+            shape=(), dtype="int64", initializer="zeros", trainable=False, name="updates"
+        )
         self.generator_optimizer = keras.optimizers.Adam(config.generator_learning_rate, config.beta_1)
-        self.discriminator_optimizer = keras.optimizers.Adam(config.discriminator_learning_rate, config.beta_1)
+        self.discriminator_optimizer = keras.optimizers.Adam(
+            config.discriminator_learning_rate, config.beta_1
+        )
         self.built = True
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:

@@ -86,7 +86,9 @@ class VariationalAutoencoder(GenerativeModel):
             return tfd.Independent(tfd.Normal(tf.sigmoid(out), self.config.std), 1)
         mean, log_scale = tf.split(out, 2, axis=-1)
         top = float(self.spec.levels - 1)
-        logistic = tfd.Logistic(top * tf.sigmoid(mean), top * tf.exp(tf.clip_by_value(log_scale - 2, -7.0, 3.0)))
+        logistic = tfd.Logistic(
+            top * tf.sigmoid(mean), top * tf.exp(tf.clip_by_value(log_scale - 2, -7.0, 3.0))
+        )
         grid = tfd.QuantizedDistribution(
             tfd.TransformedDistribution(logistic, tfp.bijectors.Shift(-0.5)), low=0.0, high=top
         )
