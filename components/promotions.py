@@ -1,0 +1,70 @@
+"""The log of every move of the alias `champion`: one JSON line each, synced before the alias moves.
+
+Because the line comes first, a process killed between the two leaves a line that never came true.
+Such a line is known by what follows: the next move starts elsewhere, or the champion is another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+
+class Promotions:
+    """The log in one file. Whoever writes holds the registry's lock."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def append(
+        self, name: str, kind: Literal["promotion", "rollback"], old: int | None, new: int, because: str
+    ) -> None:
+        """Adds one move of `name` from version `old` to `new` and syncs it to the disk."""
+        entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "name": name, "kind": kind}
+        line = json.dumps(entry | {"from": old, "to": new, "reason": because}).encode() + b"\n"
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("a+b") as stream:
+            if stream.tell() > 0:
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":  # a writer was killed within its line
+                    line = b"\n" + line
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def entries(self, name: str) -> list[dict[str, Any]]:
+        """The moves of `name`, oldest first; half-written lines are left out."""
+        if not self.file.exists():
+            return []
+        found = []
+        for line in self.file.read_text("utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if entry["name"] == name:
+                found.append(entry)
+        return found
+
+    def previous(self, name: str, champion: int) -> int | None:
+        """The version that was champion before `champion` got there, or None.
+
+        Promotions pile up and a rollback takes the last one off, so that rolling back twice goes
+        two champions back.
+        """
+        entries = self.entries(name)
+        ends = [entry["from"] for entry in entries[1:]] + [champion]
+        pile: list[int] = []
+        for entry, end in zip(entries, ends):
+            if entry["to"] != end:
+                continue  # never came true, or someone moved the alias without this log
+            if entry["kind"] == "rollback":
+                del pile[-1:]
+            elif entry["from"] is not None and pile[-1:] != [entry["from"]]:
+                pile += [entry["from"], entry["to"]]
+            else:
+                pile.append(entry["to"])
+        return pile[-2] if len(pile) > 1 and pile[-1] == champion else None

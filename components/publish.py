@@ -1,0 +1,104 @@
+"""Publish: a blessed model becomes the next version of a name, and its champion if it beat the champion.
+
+The step trusts nobody: it reads the gates' verdict again, decides it again from the numbers, checks
+that the numbers are of this very model, and lets a new process draw the golden samples again before
+anything is registered. A killed step leaves the former champion; the same call goes on from there.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import read_json, reading, write_json, writing
+from components.bundle import reproduce_golden, write_bundle
+from components.errors import GateRefused
+from components.gates import decide
+from components.registry import Registry, Version, check_name
+from components.settings import GateSettings
+
+
+def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key: str = "") -> dict[str, Any]:
+    """Publishes a model, writes the `release/` folder `out` and returns what its `release.json` says.
+
+    `key` is whoever asks (a run's name), kept as a tag. The same model under the same name stays the
+    version it is, so a step can be repeated.
+
+    Raises:
+        GateRefused: the evaluation does not bless the model, or is not of this model.
+        ConfigError: a name that cannot be.
+        IntegrityError: a folder is not what its step wrote, or the golden samples cannot be drawn again.
+        RegistryError, ResourceError: the registry or the disk fails; the champion is the former one.
+    """
+    check_name(name)
+    reading(model)
+    reading(evaluation)
+    facts, measured = read_json(model / "model.json"), read_json(evaluation / "evaluation.json")
+    check_verdict(facts, measured)
+    registry = Registry(home)
+    with ThreadPoolExecutor(1) as beside:  # the database is made while TensorFlow starts elsewhere
+        ready = beside.submit(registry.prepare)
+        bundle = _published(registry, name, facts["digest"]) or write_bundle(
+            model, evaluation, registry.bundles, name
+        )
+        reproduce_golden(bundle)
+        ready.result()
+    version = registry.register(name, bundle, measured, read_json(model / "provenance.json"), key)
+    baseline = (measured.get("champion") or {}).get("version")
+    promoted = registry.promote(version, baseline, because=_reason(measured))
+    release = {
+        "name": name,
+        "version": version.version,
+        "bundle": str(version.bundle_path),
+        "digest": version.digest,
+        "champion": promoted,
+        "previous": baseline,
+        "message": _message(registry, version, baseline, promoted),
+    }
+    with writing(out, "publish") as (folder, manifest):
+        write_json(folder / "release.json", release)
+        manifest["fingerprint"] = version.digest
+    return release
+
+
+def check_verdict(facts: dict[str, Any], measured: dict[str, Any]) -> None:
+    """The evaluation is of this model, blesses it, and its numbers still say so.
+
+    Raises:
+        GateRefused: with the gates' reasons.
+    """
+    if measured["model_digest"] != facts["digest"]:
+        raise GateRefused(
+            f"the evaluation is of model {measured['model_digest'][:12]} and this is {facts['digest'][:12]}: "
+            "evaluate this model; nothing was published"
+        )
+    for verdict in (measured["verdict"], decide(measured, GateSettings.parse(measured["gates"]))):
+        if verdict["blessed"] is not True:
+            failed = [said for said in verdict["reasons"] if not said.startswith("passed:")]
+            raise GateRefused(f"nothing was published: {' '.join(failed) or 'the gates refused the model'}")
+
+
+def _published(registry: Registry, name: str, model_digest: str) -> Path | None:
+    """The bundle of the version that holds these tensors already, if there is one."""
+    version = registry.find(name, model_digest)
+    return version.bundle_path if version else None
+
+
+def _reason(measured: dict[str, Any]) -> str:
+    """Why the champion changes, for the log."""
+    metric, champion = measured["metric"], measured.get("champion")
+    value = (measured["validation"].get(metric) or {}).get("value")
+    against = f"measured against version {champion['version']}" if champion else "there was no champion"
+    return f"{metric} {value} on the validation split, {against}"
+
+
+def _message(registry: Registry, version: Version, baseline: int | None, promoted: bool) -> str:
+    """One sentence for the person at the terminal."""
+    who = f"version {version.version} of '{version.name}'"
+    if promoted:
+        return f"{who} is published and is the champion"
+    champion = registry.champion(version.name)
+    was = f"version {baseline} was the champion" if baseline else "there was no champion"
+    now = f"version {champion.version} is" if champion else "there is none"
+    return f"{who} is registered, not promoted: {was} when it was measured, and now {now}; run again"
