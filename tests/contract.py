@@ -13,7 +13,7 @@ A family with two optimizers says what shows that it learns and what a resume ma
         spec = Spec(kind="image", shape=(8, 8, 1))
         settings = {"width": 4}
         learns = "samples"
-        resume_needs = ("seed_generator", "generator_adam", "discriminator_adam", "average")
+        resume_needs = ("seed_generator", "adam", "generator_ema")
 
 What is special to a family is tested beside the battery, against a closed form or another library.
 """
@@ -21,7 +21,6 @@ What is special to a family is tested beside the battery, against a closed form 
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +35,7 @@ import tensorflow as tf
 
 import keras_models
 from keras_models import saving
-from keras_models.base import GenerativeModel
+from keras_models.base import GenerativeModel, assign
 from keras_models.spec import Kind, Spec
 from tests.contract_checks import (
     Restore,
@@ -45,6 +44,7 @@ from tests.contract_checks import (
     distance_of_means,
     follows_density,
     follows_mass,
+    share_noise,
 )
 from tests.tiny_data import Arrays, tiny_data
 
@@ -63,7 +63,7 @@ class Contract:
     learns: ClassVar[str] = "loss"  # what gets better: "loss" (first of `reports`), "log_prob", "samples"
     resume_needs: ClassVar[tuple[str, ...]] = ()  # parts of variable paths that a resume may not lose
     tiny: ClassVar[Spec | None] = None  # few enough values to enumerate (mass), or 1x2x1 (density)
-    jit_tolerance: ClassVar[float] = 1e-4  # absolute, of weights after one step
+    jit_tolerance: ClassVar[float] = 1e-3  # of each variable after one step, relative to its largest entry
     tfp_tolerance: ClassVar[float] = 1e-9  # relative, of log_prob
 
     # -- what a family may replace -----------------------------------------------------------------
@@ -167,10 +167,6 @@ class Contract:
         assert many.tobytes() != other.tobytes()
         assert many[:2].tobytes() != many[128:].tobytes(), "two blocks share their randomness"
 
-    def test_no_samples_cannot_be_asked_for(self, fitted):
-        with pytest.raises(ValueError, match="at least 1"):
-            fitted.model.sample(0)
-
     # -- learning ----------------------------------------------------------------------------------
 
     def test_it_learns_a_tiny_set(self, fitted):
@@ -185,17 +181,30 @@ class Contract:
         if self.learns == "samples":
             assert distance_of_means(fitted.model, self.data(self.spec)) < fitted.before.distance
 
-    def test_jit_and_eager_agree(self):
+    def test_the_same_seed_learns_the_same(self, fitted):
+        again = self.build()
+        again.compile()
+        again.fit(self.stream(), epochs=self.epochs, verbose=0)
+        for variable, expected in zip(again.training_state(), arrays_of(fitted.model), strict=True):
+            assert np.asarray(variable).tobytes() == expected.tobytes(), variable.path
+
+    def test_jit_and_eager_agree(self, monkeypatch):
+        share_noise(monkeypatch)
         states = []
         for how in ({"jit_compile": True}, {"jit_compile": False, "run_eagerly": True}):
             model = self.build()
             model.compile(**how)
             model.fit(self.stream().take(1), epochs=1, verbose=0)
             states.append(arrays_of(model))
+        # Adam divides by the gradient's size: one that is zero but for rounding moves its weight by a
+        # whole step to either side. So weights may differ by two steps; the moments, which are linear
+        # in the gradient, hold the comparison.
+        rates = [float(optimizer.learning_rate) for optimizer in model.optimizers()]
+        weights = {id(variable) for variable in model.variables}
         for variable, compiled, eager in zip(model.training_state(), *states, strict=True):
-            np.testing.assert_allclose(
-                compiled, eager, rtol=1e-3, atol=self.jit_tolerance, err_msg=variable.path
-            )
+            two_steps = 2.1 * max(rates, default=0) if id(variable) in weights else 0
+            tolerance = 1e-6 + two_steps + self.jit_tolerance * np.abs(eager).max()
+            np.testing.assert_allclose(compiled, eager, rtol=0, atol=tolerance, err_msg=variable.path)
 
     # -- keeping -----------------------------------------------------------------------------------
 
@@ -206,13 +215,6 @@ class Contract:
         assert done.returncode == 0, done.stderr[-2000:]
         expected = hashlib.sha256(fitted.model.sample(5, seed=11).tobytes()).hexdigest()
         assert done.stdout.split()[-1] == expected
-
-    def test_changed_weights_are_not_loaded(self, fitted, tmp_path):
-        saving.save(fitted.model, tmp_path)
-        facts = json.loads((tmp_path / saving.MODEL).read_text())
-        (tmp_path / saving.MODEL).write_text(json.dumps(facts | {"digest": "0" * 64}))
-        with pytest.raises(ValueError, match="does not hold the tensors"):
-            saving.load(tmp_path)
 
     def test_keras_file_round_trip(self, fitted, tmp_path):
         fitted.model.save(tmp_path / "model.keras")
@@ -225,27 +227,30 @@ class Contract:
     # -- exact resume ------------------------------------------------------------------------------
 
     def test_resume_in_mid_epoch_is_exact(self, fitted):
-        resumed = self.resume(fitted.snapshot)
+        resumed = self.build(seed=1)  # another seed: all must come from the state
+        resumed.compile()
+        self.learn_on(resumed, fitted.snapshot)
         for variable, expected in zip(resumed.training_state(), arrays_of(fitted.model), strict=True):
             assert np.asarray(variable).tobytes() == expected.tobytes(), variable.path
 
-    def test_resume_needs_every_piece(self, fitted):
+    def test_a_piece_lost_in_a_resume_is_noticed(self, fitted):
+        model = self.build(seed=1)
+        model.compile()
+        fresh, expected = arrays_of(model), arrays_of(fitted.model)
+        names = [variable.path for variable in model.training_state()]
         for piece in self.resume_needs:
-            names = [variable.path for variable in fitted.model.training_state()]
             assert any(piece in name for name in names), f"'{piece}' is in none of {names}"
-            resumed = self.resume(fitted.snapshot, without=piece)
-            pairs = zip(names, arrays_of(resumed), arrays_of(fitted.model), strict=True)
-            rest = [a.tobytes() == b.tobytes() for name, a, b in pairs if piece not in name]
-            assert not all(rest), f"the resume is the same without '{piece}'"
+            assign(model.training_state(), fresh)
+            self.learn_on(model, fitted.snapshot, without=piece)
+            same = [a.tobytes() == b.tobytes() for a, b in zip(arrays_of(model), expected, strict=True)]
+            assert not all(same), f"the resume is the same without '{piece}'"
 
     @classmethod
-    def resume(cls, state: list[np.ndarray], without: str | None = None) -> GenerativeModel:
-        """A fresh model of another seed takes the snapshot and learns on to the end."""
-        model = cls.build(seed=1)
-        model.compile()
+    def learn_on(cls, model: GenerativeModel, state: list[np.ndarray], without: str | None = None) -> None:
+        """Takes the snapshot, or all but one piece of it, and learns to the end."""
         model.fit(cls.stream().skip(BEFORE), verbose=0, callbacks=[Restore(state, without)])
-        model.fit(cls.stream(), epochs=cls.epochs - 2, verbose=0)
-        return model
+        if cls.epochs > 2:
+            model.fit(cls.stream(), epochs=cls.epochs - 2, verbose=0)
 
     # -- likelihood --------------------------------------------------------------------------------
 

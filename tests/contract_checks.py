@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import scipy.stats
+import tensorflow as tf
 
 from keras_models.base import GenerativeModel, assign
 from keras_models.spec import Spec
@@ -48,6 +50,29 @@ class Restore(keras.callbacks.Callback):
         pairs = zip(self.model.training_state(), self.state, strict=True)
         kept = [(v, array) for v, array in pairs if self.without is None or self.without not in v.path]
         assign([variable for variable, _ in kept], [array for _, array in kept])
+
+
+def share_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes compiled and eager code draw the same normal and uniform numbers.
+
+    XLA and TensorFlow draw the same bits from the same seed, and then read different ones of them into
+    a float: here both read the bits alike.
+    """
+    draw_bits = tf.random.stateless_uniform
+
+    def uniform(shape, seed, minval=0, maxval=None, dtype=tf.float32, **kwargs):
+        if tf.as_dtype(dtype).is_integer:
+            return draw_bits(shape, seed, minval, maxval, dtype, **kwargs)
+        bits = tf.cast(tf.bitwise.right_shift(draw_bits(shape, seed, None, None, tf.uint32), 9), tf.int32)
+        low, high = tf.cast(minval, dtype), tf.cast(1 if maxval is None else maxval, dtype)
+        return low + (high - low) * (tf.cast(bits, dtype) + 0.5) / 2**23
+
+    def normal(shape, seed, mean=0.0, stddev=1.0, dtype=tf.float32, **kwargs):
+        return mean + stddev * tf.math.ndtri(uniform(shape, seed, dtype=dtype))
+
+    for module in (tf.random, tf.compat.v2.random):  # TensorFlow Probability knows it by the second name
+        monkeypatch.setattr(module, "stateless_uniform", uniform)
+        monkeypatch.setattr(module, "stateless_normal", normal)
 
 
 def distance_of_means(model: GenerativeModel, arrays: Arrays) -> float:

@@ -13,7 +13,7 @@ EXAMPLES = 32
 
 
 def tiny_data(spec: Spec) -> Arrays:
-    """32 examples of `spec` in two clusters by turns, one tenth noise; labels where it names classes."""
+    """32 examples of `spec` in two clusters by turns, with a little noise; labels where it names classes."""
     random = np.random.default_rng(0)
     cluster = np.arange(EXAMPLES) % 2
     arrays = _tokens(spec, cluster, random) if spec.kind == "tokens" else _images(spec, cluster, random)
@@ -34,7 +34,8 @@ def every_value(spec: Spec) -> Arrays:
 
 def _images(spec: Spec, cluster: np.ndarray, random: np.random.Generator) -> Arrays:
     first = random.integers(0, 2, spec.shape)
-    prototype = np.stack([first, 1 - first])[cluster]
+    differs = (np.arange(spec.dimensions) < max(2, spec.dimensions // 2)).reshape(spec.shape)
+    prototype = np.stack([first, np.where(differs, 1 - first, first)])[cluster]
     if spec.levels == 2:
         x = np.where(random.random(prototype.shape) < 0.1, 1 - prototype, prototype)
     else:

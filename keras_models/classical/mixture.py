@@ -49,8 +49,9 @@ class BernoulliMixture(GenerativeModel):
         self.means = self.add_weight(
             shape=(k, d), initializer=keras.initializers.Constant(0.5), name="means", **weight
         )
-        self.count = self.add_weight(shape=(k,), initializer="zeros", name="count", **weight)
-        self.sums = self.add_weight(shape=(k, d), initializer="zeros", name="sums", **weight)
+        total = weight | {"initializer": "zeros", "aggregation": "sum"}  # over replicas: EM distributes
+        self.count = self.add_weight(shape=(k,), name="count", **total)
+        self.sums = self.add_weight(shape=(k, d), name="sums", **total)
         self.passes = self.add_weight(shape=(), initializer="zeros", name="passes", **weight)
         self.built = True
 

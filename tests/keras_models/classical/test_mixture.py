@@ -17,7 +17,7 @@ class TestMixture(Contract):
     family = "mixture"
     spec = Spec(kind="image", shape=(4, 4, 1), levels=2)
     settings = {"components": 3}
-    resume_needs = ("count", "sums", "means", "proportions", "passes")
+    resume_needs = ("seed_generator", "count", "sums", "means", "proportions", "passes")
     tiny = SIX
 
 
