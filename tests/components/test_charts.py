@@ -1,0 +1,48 @@
+"""Charts: the page's colours, no fixed size, the last point kept, names taken literally."""
+
+from __future__ import annotations
+
+import re
+
+from components.charts import COLOURS, columns, curve
+
+
+def test_takes_the_colours_of_the_page_and_no_size_of_its_own():
+    svg = curve("loss", [1, 2, 3], [3.0, 2.0, 1.0], "nats")
+    assert svg.startswith("<svg viewBox=")
+    assert "var(--accent)" in svg
+    assert "currentColor" in svg
+    assert not any(marker in svg for marker in COLOURS)
+    assert not re.search(r"http|<metadata|width=\"\d+pt", svg)
+    for said in (">loss<", ">epoch<", ">nats<"):
+        assert said in svg
+
+
+def test_same_values_same_bytes():
+    assert curve("loss", [1, 2], [2.0, 1.0]) == curve("loss", [1, 2], [2.0, 1.0])
+
+
+def test_long_training_is_thinned():
+    epochs = list(range(1, 50_001))
+    zigzag = [float(epoch % 7) for epoch in epochs]
+    assert len(curve("loss", epochs, zigzag)) < 30_000
+
+
+def test_names_are_no_mathematics_and_no_markup():
+    svg = columns("by class", {"$x$": 3, "<b>": 2, "猫": 1}, "records")
+    for said in (">$x$<", ">&lt;b&gt;<", ">猫<"):
+        assert said in svg
+
+
+def test_many_names_are_cut_and_numbers_thinned():
+    many = columns("by class", {f"name {i}": 100 - i for i in range(60)}, "records")
+    assert ">name 39<" in many
+    assert ">name 40<" not in many
+    grey = columns("grey", {str(16 * i): i + 1 for i in range(16)}, "pixels", log=True)
+    assert ">64<" in grey
+    assert ">16<" not in grey
+    assert "log scale" in grey
+
+
+def test_no_logarithm_of_zero():
+    assert "log scale" not in columns("grey", {"0": 5, "16": 0}, "pixels", log=True)
