@@ -45,7 +45,7 @@ def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key
         reproduce_golden(bundle)
         ready.result()
     version = registry.register(name, bundle, measured, read_json(model / "provenance.json"), key)
-    baseline = (measured.get("champion") or {}).get("version")
+    baseline = _baseline(registry, name, measured)
     promoted = registry.promote(version, baseline, because=_reason(measured))
     release = {
         "name": name,
@@ -77,6 +77,14 @@ def check_verdict(facts: dict[str, Any], measured: dict[str, Any]) -> None:
         if verdict["blessed"] is not True:
             failed = [said for said in verdict["reasons"] if not said.startswith("passed:")]
             raise GateRefused(f"nothing was published: {' '.join(failed) or 'the gates refused the model'}")
+
+
+def _baseline(registry: Registry, name: str, measured: dict[str, Any]) -> int | None:
+    """The champion that the model was measured against; whoever is now, where nobody asked for that."""
+    if GateSettings.parse(measured["gates"]).champion:
+        return (measured.get("champion") or {}).get("version")
+    champion = registry.champion(name)
+    return champion.version if champion else None
 
 
 def _published(registry: Registry, name: str, model_digest: str) -> Path | None:

@@ -103,6 +103,11 @@ def test_a_model_that_beat_the_champion_takes_its_place_and_a_repeat_changes_not
     assert len(Registry(home).models()) == 3
     assert len(Registry(home).promotions.entries("tiny")) == 2
     assert Registry(home).rollback("tiny").version == champion
+    uncompared = evaluation_of(models[2]) | {"gates": {"champion": False}}
+    release = publish(
+        models[2], evaluation_folder(tmp_path / "uncompared", uncompared), home, "tiny", tmp_path / "release"
+    )
+    assert (release["version"], release["champion"], release["previous"]) == (3, True, champion)
 
 
 def refused(model: Path, tmp_path: Path, content: dict[str, Any]) -> str:
