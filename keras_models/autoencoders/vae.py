@@ -96,7 +96,7 @@ class VariationalAutoencoder(GenerativeModel):
 
     def as_tfp(self) -> tfd.JointDistribution:
         """p(z) p(x|z) as one joint distribution over (z, x flat): equals `joint_log_prob`."""
-        return tfd.JointDistributionSequential([self.prior(), self.likelihood_of], validate_args=False)
+        return tfd.JointDistributionSequential([self.prior(), lambda z: self.likelihood_of(z)])
 
     # -- learning ------------------------------------------------------------------------------------
 
