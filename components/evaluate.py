@@ -1,10 +1,10 @@
 """Evaluate: gate 2. The model, its floors and the champion, measured alike; then the verdict.
 
-    evaluation/
-      evaluation.json     metrics by split with their protocols, floors, reference, champion, verdict
-      samples.png|txt     the first samples; real.png|txt: as many real examples
-      pictures.npz        samples, real examples and the training examples nearest to the samples
-      classifier/         the feature network behind the distances (images with labels)
+evaluation/
+  evaluation.json     metrics by split with their protocols, floors, reference, champion, verdict
+  samples.png|txt     the first samples; real.png|txt: as many real examples
+  pictures.npz        samples, real examples and the training examples nearest to the samples
+  classifier/         the feature network behind the distances (images with labels)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from components.artifacts import fingerprint_of, read_json, reading, writing, write_json
+from components.artifacts import fingerprint_of, read_json, reading, write_json, writing
 from components.examples import Examples
 from components.gates import decide
 from components.home import home
@@ -93,7 +93,12 @@ def _champion(reference: str, data: Examples, judge: Any) -> dict[str, Any]:
     from components.registry import Registry
 
     version = Registry(home()).resolve(reference)
-    facts = {"version": version.version, "bundle": version.bundle_path.name, "comparable": True, "why_not": ""}
+    facts = {
+        "version": version.version,
+        "bundle": version.bundle_path.name,
+        "comparable": True,
+        "why_not": "",
+    }
     model = load_bundle(version.bundle_path)
     if read_json(version.bundle_path / "encoding.json") != data.encoding or model.spec != data.spec:
         why = "its examples are encoded in another way (another size, vocabulary, set of classes or binarisation)"
@@ -112,7 +117,9 @@ def _same_measure(found: dict[str, Any]) -> None:
 
 
 def _pictures(folder: Path, data: Examples, judge: Any, samples: np.ndarray) -> None:
-    real = judge.data["test"]["x"][:SHOWN]
+    test = judge.data["test"]
+    whole = test["length"] == data.spec.shape[0] if "length" in test else slice(None)
+    real = test["x"][whole][:SHOWN]  # padded sequences would show their padding
     modality = data.modality
     modality.write_samples(samples[:SHOWN], data.encoding, folder / "samples")
     modality.write_samples(real, data.encoding, folder / "real")

@@ -97,7 +97,9 @@ class Judge:
     def collapse(self, samples: np.ndarray) -> str:
         """How a collapse shows, or nothing: fewer than half of the samples are distinct."""
         distinct = len(np.unique(samples.reshape(len(samples), -1), axis=0))
-        return f"only {distinct} of {len(samples)} samples are distinct" if 2 * distinct < len(samples) else ""
+        return (
+            f"only {distinct} of {len(samples)} samples are distinct" if 2 * distinct < len(samples) else ""
+        )
 
     # -- the measurements ------------------------------------------------------------------------------
 
@@ -109,13 +111,18 @@ class Judge:
             "n": len(log_prob),
             "likelihood": model.likelihood,
             "measure": model.measure,
-            "standard_error": standard_error,
         }
         if model.likelihood == "bound":
             protocol["importance_samples"] = self.settings.importance_samples
         if self.spec.kind != "tokens":
-            bits = likelihood_metrics.bits_per_dim(mean, self.spec.dimensions)
-            return {"nats": (mean, protocol), "bits_per_dim": (bits, protocol)}
+            bits, bits_error = (
+                likelihood_metrics.bits_per_dim(value, self.spec.dimensions)
+                for value in (mean, standard_error)
+            )
+            return {
+                "nats": (mean, {**protocol, "standard_error": standard_error}),
+                "bits_per_dim": (bits, {**protocol, "standard_error": bits_error}),
+            }
         characters = int(data["length"].sum())
         total = -float(np.sum(log_prob))
         return {
@@ -132,25 +139,30 @@ class Judge:
             options = {"samples": self.settings.importance_samples, "seed": self.settings.seed}
         parts = []
         for start in range(0, len(data["x"]), SCORED_AT_ONCE):
-            rows = {name: data[name][start : start + SCORED_AT_ONCE] for name in ("x", "length") if name in data}
+            rows = {
+                name: data[name][start : start + SCORED_AT_ONCE] for name in ("x", "length") if name in data
+            }
             parts.append(np.asarray(model.log_prob(**rows, **options), np.float64))
         return np.concatenate(parts)
 
     def _images(self, samples: np.ndarray, split: str) -> dict[str, tuple[float, dict[str, Any]]]:
         train = self.data["train"]["x"][:COPY_TRAINING]
         held_out = self.data[split]["x"]
-        flat = [array.reshape(len(array), -1) for array in (samples, train, held_out)]
-        values = {"copy_rate": (copy_rate(*flat), {"features": "pixels", "training": len(train)})}
+        own, known, unseen = (array.reshape(len(array), -1) for array in (samples, train, held_out))
+        copied = copy_rate(own, known, unseen)
+        values: dict[str, tuple[float, dict[str, Any]]] = {
+            "copy_rate": (copied, {"features": "pixels", "training": len(train)})
+        }
         if not self.trusted or self.classifier is None:
             return values
-        own, real = self.classifier.features(samples), self.classifier.features(held_out)
+        drawn, real = self.classifier.features(samples), self.classifier.features(held_out)
         protocol = {"features": self.classifier.name, "real": len(real)}
-        precision, recall = precision_recall(real, own, self.settings.neighbours)
+        precision, recall = precision_recall(real, drawn, self.settings.neighbours)
         count = len(self.spec.classes)
         shares = class_metrics.class_shares(self.classifier.predict(samples), count)
         real_shares = class_metrics.class_shares(self.data[split]["label"], count)
         return values | {
-            "classifier_fid": (frechet_distance(Moments.of(own), Moments.of(real)), protocol),
+            "classifier_fid": (frechet_distance(Moments.of(drawn), Moments.of(real)), protocol),
             "precision": (precision, {**protocol, "neighbours": self.settings.neighbours}),
             "recall": (recall, {**protocol, "neighbours": self.settings.neighbours}),
             "class_histogram_distance": (class_metrics.total_variation(shares, real_shares), protocol),

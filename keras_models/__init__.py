@@ -125,7 +125,7 @@ def _constants(node: ast.ClassDef) -> dict[str, Any]:
 def _read_config(name: str, tree: ast.Module) -> type[FamilyConfig]:
     """Runs only the `Config` class and the imports that it may use."""
     light = ("__future__", "typing", "pydantic", "keras_models.config")
-    body = [
+    body: list[ast.stmt] = [
         node
         for node in tree.body
         if (isinstance(node, ast.ImportFrom) and node.module in light)

@@ -33,7 +33,7 @@ class GenerativeModel(keras.Model):
 
     kinds: ClassVar[tuple[str, ...]] = ()
     likelihood: ClassVar[str] = "none"  # what log_prob returns: "exact", "bound" or nothing
-    measure: ClassVar[str] = ""  # of log_prob: "mass" over discrete values, "density" over reals
+    measure: str = ""  # of log_prob: "mass" over discrete values, "density" over reals
     paper: ClassVar[str] = ""
     reports: ClassVar[tuple[str, ...]] = ("loss",)  # names of the training curves
     jit: ClassVar[bool] = False  # whether XLA pays for this family's train_step, by measurement
@@ -51,7 +51,7 @@ class GenerativeModel(keras.Model):
         super().__init__(name=family)
         self.family = family
         self.spec = spec
-        self.config = config
+        self.config: Any = config
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.reports}
 

@@ -66,17 +66,17 @@ class VariationalAutoencoder(GenerativeModel):
 
     # -- the distributions ---------------------------------------------------------------------------
 
-    def prior(self) -> tfd.Distribution:
+    def prior(self) -> Any:
         """p(z) = N(0, I) over `[latent]`."""
         return tfd.MultivariateNormalDiag(tf.zeros(self.config.latent), tf.ones(self.config.latent))
 
-    def posterior(self, x: Any) -> tfd.Distribution:
+    def posterior(self, x: Any) -> Any:
         """q(z|x): batch `[B]`, event `[latent]`."""
         flat = tf.reshape(tf.cast(x, tf.float32), (-1, self.spec.dimensions))
         mean, raw = tf.split(self.encoder(2.0 * flat - 1.0), 2, axis=-1)
         return tfd.MultivariateNormalDiag(mean, tf.exp(0.5 * tf.clip_by_value(raw, -14.0, 14.0)))
 
-    def likelihood_of(self, z: Any) -> tfd.Distribution:
+    def likelihood_of(self, z: Any) -> Any:
         """p(x|z) for z `[..., latent]`: event `[dimensions]`, x flat in [0, 1]."""
         out = self.decoder(tf.reshape(z, (-1, self.config.latent)))
         out = tf.reshape(out, tf.concat([tf.shape(z)[:-1], [out.shape[-1]]], 0))
@@ -94,7 +94,7 @@ class VariationalAutoencoder(GenerativeModel):
         )
         return tfd.Independent(_OnUnitInterval(grid, top), 1)
 
-    def as_tfp(self) -> tfd.JointDistribution:
+    def as_tfp(self) -> Any:
         """p(z) p(x|z) as one joint distribution over (z, x flat): equals `joint_log_prob`."""
         return tfd.JointDistributionSequential([self.prior(), lambda z: self.likelihood_of(z)])
 
@@ -158,7 +158,7 @@ class VariationalAutoencoder(GenerativeModel):
 class _OnUnitInterval(tfd.Distribution):
     """A distribution over 0, 1, ..., top, seen as one over 0, 1/top, ..., 1: a mass, so no Jacobian."""
 
-    def __init__(self, grid: tfd.Distribution, top: float) -> None:
+    def __init__(self, grid: Any, top: float) -> None:
         self._grid, self._top = grid, top
         super().__init__(
             dtype=tf.float32,
