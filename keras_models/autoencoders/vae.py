@@ -77,26 +77,40 @@ class VariationalAutoencoder(GenerativeModel):
         return tfd.MultivariateNormalDiag(mean, tf.exp(0.5 * tf.clip_by_value(raw, -14.0, 14.0)))
 
     def likelihood_of(self, z: Any) -> Any:
-        """p(x|z) for z `[..., latent]`: event `[dimensions]`, x flat in [0, 1]."""
-        out = self.decoder(tf.reshape(z, (-1, self.config.latent)))
-        out = tf.reshape(out, tf.concat([tf.shape(z)[:-1], [out.shape[-1]]], 0))
+        """p(x|z) for z `[..., latent]`: event `[dimensions]`, over x as `support` gives it."""
+        mean, log_scale = self._decoder_output(z)
         if self.config.decoder == "bernoulli":
-            return tfd.Independent(tfd.Bernoulli(logits=out, dtype=tf.float32), 1)
+            return tfd.Independent(tfd.Bernoulli(logits=mean, dtype=tf.float32), 1)
         if self.config.decoder == "gaussian":
-            return tfd.Independent(tfd.Normal(tf.sigmoid(out), self.config.std), 1)
-        mean, log_scale = tf.split(out, 2, axis=-1)
-        top = float(self.spec.levels - 1)
-        logistic = tfd.Logistic(
-            top * tf.sigmoid(mean), top * tf.exp(tf.clip_by_value(log_scale - 2, -7.0, 3.0))
+            return tfd.Independent(tfd.Normal(tf.sigmoid(mean), self.config.std), 1)
+        top = self.spec.levels - 1.0
+        scale = top * tf.exp(tf.clip_by_value(log_scale - 2.0, -7.0, 3.0))  # starts wide: e^-2 of the range
+        below = tfd.TransformedDistribution(
+            tfd.Logistic(top * tf.sigmoid(mean), scale), tfp.bijectors.Shift(-0.5)
         )
-        grid = tfd.QuantizedDistribution(
-            tfd.TransformedDistribution(logistic, tfp.bijectors.Shift(-0.5)), low=0.0, high=top
-        )
-        return tfd.Independent(_OnUnitInterval(grid, top), 1)
+        return tfd.Independent(tfd.QuantizedDistribution(below, low=0.0, high=top), 1)
+
+    def support(self, x: Any) -> tf.Tensor:
+        """x `[B, *shape]` in [0, 1] → flat `[B, dimensions]`, on 0 ... levels - 1 for the logistic."""
+        flat = tf.reshape(tf.cast(x, tf.float32), (-1, self.spec.dimensions))
+        return tf.round(flat * self._top) if self._top != 1.0 else flat
 
     def as_tfp(self) -> Any:
-        """p(z) p(x|z) as one joint distribution over (z, x flat): equals `joint_log_prob`."""
+        """p(z) p(x|z) as one joint distribution over (z, `support(x)`): equals `joint_log_prob`."""
         return tfd.JointDistributionSequential([self.prior(), lambda z: self.likelihood_of(z)])
+
+    @property
+    def _top(self) -> float:
+        return self.spec.levels - 1.0 if self.config.decoder == "discretised_logistic" else 1.0
+
+    def _decoder_output(self, z: Any) -> tuple[tf.Tensor, Any]:
+        """The logit of the mean and, for the logistic, the log of its scale: `[..., dimensions]` each."""
+        out = self.decoder(tf.reshape(z, (-1, self.config.latent)))
+        out = tf.reshape(out, tf.concat([tf.shape(z)[:-1], [out.shape[-1]]], 0))
+        if self.config.decoder == "discretised_logistic":
+            mean, log_scale = tf.split(out, 2, axis=-1)
+            return mean, log_scale
+        return out, None
 
     # -- learning ------------------------------------------------------------------------------------
 
@@ -105,7 +119,7 @@ class VariationalAutoencoder(GenerativeModel):
         posterior = self.posterior(batch["x"])
         noise = keras.random.normal(tf.shape(posterior.loc), seed=self.seed_generator)
         z = posterior.loc + noise * posterior.scale.diag_part()
-        reconstruction = -tf.reduce_mean(self.likelihood_of(z).log_prob(self._flat(batch["x"])))
+        reconstruction = -tf.reduce_mean(self.likelihood_of(z).log_prob(self.support(batch["x"])))
         kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior()))
         return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 
@@ -113,7 +127,7 @@ class VariationalAutoencoder(GenerativeModel):
 
     def joint_log_prob(self, x: Any, z: Any) -> Any:
         """log p(x, z) in nats for x `[B, *shape]` and z `[..., B, latent]`."""
-        return self.prior().log_prob(z) + self.likelihood_of(z).log_prob(self._flat(x))
+        return self.prior().log_prob(z) + self.likelihood_of(z).log_prob(self.support(x))
 
     def log_prob(self, x: Any, *, samples: int = 500, seed: int = 0) -> Any:
         """The importance-weighted bound on log p(x), in nats `[B]`; it tightens as `samples` grows."""
@@ -136,9 +150,9 @@ class VariationalAutoencoder(GenerativeModel):
         return self.posterior(x).mean()
 
     def decode(self, z: Any) -> Any:
-        """The mean of p(x|z): `[B, *shape]`."""
-        likelihood = self.likelihood_of(tf.convert_to_tensor(z, tf.float32))
-        return tf.reshape(tf.clip_by_value(likelihood.mean(), 0.0, 1.0), (-1, *self.spec.shape))
+        """The mean of p(x|z): `[B, *shape]` in [0, 1]."""
+        mean, _ = self._decoder_output(tf.convert_to_tensor(z, tf.float32))
+        return tf.reshape(tf.sigmoid(mean), (-1, *self.spec.shape))
 
     def reconstruct(self, x: Any) -> Any:
         """x through the mean code and back: `[B, *shape]`."""
@@ -148,45 +162,8 @@ class VariationalAutoencoder(GenerativeModel):
         """Ancestral samples: z ~ p(z), x ~ p(x|z)."""
         seeds = tf.random.split(seed, 2)
         z = tf.random.stateless_normal((n, self.config.latent), seeds[0])
-        x = self.likelihood_of(z).sample(seed=seeds[1])
+        x = self.likelihood_of(z).sample(seed=seeds[1]) / self._top
         return tf.reshape(tf.clip_by_value(x, 0.0, 1.0), (n, *self.spec.shape))
-
-    def _flat(self, x: Any) -> tf.Tensor:
-        return tf.reshape(tf.cast(x, tf.float32), (-1, self.spec.dimensions))
-
-
-class _OnUnitInterval(tfd.Distribution):
-    """A distribution over 0, 1, ..., top, seen as one over 0, 1/top, ..., 1: a mass, so no Jacobian."""
-
-    def __init__(self, grid: Any, top: float) -> None:
-        self._grid, self._top = grid, top
-        super().__init__(
-            dtype=tf.float32,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-        )
-
-    def _batch_shape(self) -> Any:
-        return self._grid.batch_shape
-
-    def _batch_shape_tensor(self) -> Any:
-        return self._grid.batch_shape_tensor()
-
-    def _event_shape(self) -> Any:
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self) -> Any:
-        return tf.constant([], tf.int32)
-
-    def _log_prob(self, x: Any) -> Any:
-        return self._grid.log_prob(tf.round(x * self._top))
-
-    def _sample_n(self, n: Any, seed: Any = None) -> Any:
-        return self._grid.sample(n, seed=seed) / self._top
-
-    def _mean(self) -> Any:
-        return self._grid.distribution.distribution.loc / self._top
 
 
 def _dense(inputs: int, hidden: tuple[int, ...], outputs: int, name: str) -> keras.Sequential:
