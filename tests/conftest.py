@@ -1,0 +1,26 @@
+"""For every test: Mozart's home is a temporary folder, and TensorFlow says little."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(autouse=True)
+def _home_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes to the `.mozart` of whoever runs the tests."""
+    monkeypatch.setenv("MOZART_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real data sets that `MOZART_TEST_DATA` names; skips without it."""
+    folder = os.environ.get("MOZART_TEST_DATA")
+    if not folder:
+        pytest.skip("MOZART_TEST_DATA is not set")
+    return Path(folder)
