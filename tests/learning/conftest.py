@@ -1,0 +1,36 @@
+"""The lines that the learning tests share: data steps once a session, judges and floors too."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pipelines.recipe import load_recipe
+from tests.learning.line import Line, run_data_steps
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory):
+    """`line("digits-vae", "train.epochs=5")`: that recipe on its examples; one object a session."""
+    examples = {}
+
+    @cache
+    def line_of(reference, *overrides):
+        recipe = load_recipe(reference, overrides)
+        key = recipe.data.model_dump_json()
+        if key not in examples:
+            examples[key] = run_data_steps(recipe, tmp_path_factory.mktemp(reference))
+        return Line(recipe, examples[key])
+
+    return line_of
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """The folder of real data that MOZART_TEST_DATA names."""
+    if "MOZART_TEST_DATA" not in os.environ:
+        pytest.skip("MOZART_TEST_DATA is not set")
+    return Path(os.environ["MOZART_TEST_DATA"])
