@@ -1,7 +1,7 @@
 """The folders that pass between steps: written once, beside, and renamed; the manifest last.
 
 Each folder holds a `manifest.json` with the step, the fingerprint of its inputs and settings, counts
-and the SHA-256 of every other file. A reader checks them before it parses anything.
+the SHA-256 of every other file and a digest of its own. A reader checks them before it parses anything.
 
     records/      train-00000-of-00002.parquet ...   rejected/rejected.jsonl
     statistics/   statistics.json
@@ -25,10 +25,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.errors import IntegrityError, ResourceError
+from components.errors import IntegrityError, MozartError, ResourceError
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (*NO_ROOM, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def sha256_of(file: Path) -> str:
@@ -53,12 +55,12 @@ def writing(folder: Path, step: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     Raises:
         ResourceError: the disk is full or not writable.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
-        shutil.rmtree(stale, ignore_errors=True)
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
     manifest: dict[str, Any] = {"schema": SCHEMA, "step": step}
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
+            shutil.rmtree(stale, ignore_errors=True)
         temporary.mkdir()
         yield temporary, manifest
         seal(temporary, manifest)
@@ -67,9 +69,12 @@ def writing(folder: Path, step: str) -> Iterator[tuple[Path, dict[str, Any]]]:
         elif folder.exists():
             folder.unlink()
         os.replace(temporary, folder)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise explain_os_error(error, folder) from error
+    except MozartError:
+        raise
+    except Exception as error:
+        cause = as_os_error(error)
+        if cause and cause.errno in UNWRITABLE:
+            raise explain_os_error(cause, folder) from error
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -77,11 +82,12 @@ def writing(folder: Path, step: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def seal(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Writes the manifest of all that `folder` holds, synced to the disk, and returns it."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / MANIFEST)
     manifest["files"] = {
         file.relative_to(folder).as_posix(): {"sha256": sha256_of(file), "bytes": file.stat().st_size}
         for file in files
     }
+    manifest["digest"] = _digest_of(manifest)
     for file in files:
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -90,6 +96,12 @@ def seal(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         stream.flush()
         os.fsync(stream.fileno())
     return manifest
+
+
+def _digest_of(manifest: dict[str, Any]) -> str:
+    """SHA-256 over a manifest's own entries: a changed count is as bad as a changed file."""
+    text = json.dumps({key: manifest[key] for key in manifest if key != "digest"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def reading(folder: Path) -> dict[str, Any]:
@@ -106,6 +118,8 @@ def reading(folder: Path) -> dict[str, Any]:
         expected = {name: (entry["sha256"], entry["bytes"]) for name, entry in listed.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{folder / MANIFEST} cannot be read as a manifest: {error}") from error
+    if manifest.get("digest") != _digest_of(manifest):
+        raise IntegrityError(f"{folder / MANIFEST} is not the manifest that was written (its digest differs)")
     present = {
         file.relative_to(folder).as_posix()
         for file in folder.rglob("*")
@@ -134,9 +148,18 @@ def write_json(file: Path, value: Any) -> None:
     file.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
 
 
+def as_os_error(error: Exception) -> OSError | None:
+    """The operating system's error behind `error`. TensorFlow, Rust libraries and Beam's workers raise a
+    full disk as an error of their own, with the system's words in the message."""
+    if isinstance(error, OSError):
+        return error
+    said = str(error)
+    return next((OSError(code, os.strerror(code)) for code in NO_ROOM if os.strerror(code) in said), None)
+
+
 def explain_os_error(error: OSError, where: Path) -> ResourceError:
     """A full or read-only disk, said in one sentence."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         parent = next(folder for folder in [where, *where.parents] if folder.exists())
         free = shutil.disk_usage(parent).free
         return ResourceError(

@@ -7,6 +7,7 @@ network. Import this module's functions, not Beam: Beam is imported inside (0.7 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from components.errors import ConfigError
+from components.errors import ConfigError, MozartError
 
 DEFAULT_OPTIONS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
 
@@ -39,13 +40,20 @@ def options(extra: tuple[str, ...]) -> Any:
             "data.beam: --direct_running_mode=multi_threading silently loses records in this Beam; "
             "use in_memory (the default) or multi_processing"
         )
-    made = PipelineOptions([*DEFAULT_OPTIONS, *extra])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        known = {f"--{name}" for name in made.get_all_options()} | {"--runner"}
+    known = {f"--{name}" for name in PipelineOptions([]).get_all_options()} | {"--runner"}
     for option in extra:
         if option.split("=", 1)[0] not in known:
-            raise ConfigError(f"data.beam: Beam has no option '{option.split('=', 1)[0]}'")
+            raise ConfigError(
+                f"data.beam: Beam has no option '{option.split('=', 1)[0]}' (write --name=value)"
+            )
+    made = PipelineOptions([*DEFAULT_OPTIONS, *extra])
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            made.get_all_options()
+    except SystemExit as error:  # argparse ends the process where a value is wrong
+        reason = said.getvalue().strip().rsplit("error: ", 1)[-1]
+        raise ConfigError(f"data.beam: {reason}") from error
     return made
 
 
@@ -64,25 +72,52 @@ def run(
         write: called once a key (a runner may repeat it: it writes the same bytes under the same
             name); its result is JSON-like.
         folder: where the results pass from the workers to here.
+
+    Raises:
+        ConfigError: see `options`.
+        MozartError, OSError: what `read` or `write` raised, in its own words.
     """
     made = options(beam_options)
     import apache_beam as beam
 
     results = folder / ".results.json"
-    with beam.Pipeline(options=made) as pipeline:
-        (
-            pipeline
-            | "Chunks" >> beam.Create(chunks)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.FlatMap(read)
-            | "Group" >> beam.GroupByKey()
-            | "Write" >> beam.Map(_Write(write))
-            | "Collect" >> beam.CombineGlobally(_Gather())
-            | "Keep" >> beam.Map(_Keep(str(results)))
-        )
+    try:
+        pipeline = beam.Pipeline(options=made)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"data.beam: {error}") from error
+    join(pipeline, chunks, read, write, results)
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception as error:
+        own = error.__context__  # Beam raises a copy with its step's name, an OSError as a RuntimeError
+        if getattr(error, "_tagged_with_step", False) and isinstance(own, MozartError | OSError):
+            raise own from None
+        raise
     found = json.loads(results.read_text("utf-8"))
     results.unlink()
     return found
+
+
+def join(
+    pipeline: Any,
+    chunks: list[Any],
+    read: Callable[[Any], Iterable[tuple[Any, Any]]],
+    write: Callable[[Any, list[Any]], Any],
+    results: Path,
+) -> Any:
+    """Adds the one line of transforms to `pipeline` and returns its one leaf."""
+    import apache_beam as beam
+
+    return (
+        pipeline
+        | "Chunks" >> beam.Create(chunks)
+        | "Spread" >> beam.Reshuffle()
+        | "Read" >> beam.FlatMap(read)
+        | "Group" >> beam.GroupByKey()
+        | "Write" >> beam.Map(_Write(write))
+        | "Collect" >> beam.CombineGlobally(_Gather())
+        | "Keep" >> beam.Map(_Keep(str(results)))
+    )
 
 
 class _Write:
@@ -131,7 +166,7 @@ def from_ipc(parts: list[bytes]) -> Any:
     return pa.concat_tables([pa.ipc.open_stream(part).read_all() for part in parts]).combine_chunks()
 
 
-def write_bytes(path: Path, body: bytes) -> None:
+def write_bytes(path: Path, body: bytes | memoryview) -> None:
     """Writes beside and renames: the same bytes whoever wins."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(body)

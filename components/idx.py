@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ def pairs(folder: Path) -> dict[str, tuple[Path, Path]]:
 def _bytes(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"'{path}' cannot be read: {error}") from error
 
 
@@ -45,9 +47,23 @@ def shape_of(path: Path) -> tuple[int, ...]:
             head = stream.read(4)
             if len(head) == 4 and head[:3] == b"\x00\x00\x08" and head[3] in (1, 3):
                 return struct.unpack(f">{head[3]}I", stream.read(4 * head[3]))
-    except (OSError, EOFError, struct.error) as error:
+    except (OSError, EOFError, struct.error, zlib.error) as error:
         raise DataError(f"'{path}' cannot be read: {error}") from error
     raise DataError(f"'{path}' is not an idx file of bytes: it starts with {head.hex() or 'nothing'}")
+
+
+def sizes(images: Path, labels: Path) -> tuple[int, int, int]:
+    """Count, height and width of the images, by the two headers.
+
+    Raises:
+        DataError: the two files are not images and as many labels.
+    """
+    shape, label_shape = shape_of(images), shape_of(labels)
+    if len(shape) != 3 or 0 in shape:
+        raise DataError(f"'{images}' is of shape {shape}: images are [count, height, width], none of them 0")
+    if label_shape != shape[:1]:
+        raise DataError(f"'{labels}' is of shape {label_shape}: '{images}' holds {shape[0]} images")
+    return shape[0], shape[1], shape[2]
 
 
 def array_of(path: Path) -> np.ndarray:
@@ -58,6 +74,6 @@ def array_of(path: Path) -> np.ndarray:
     """
     shape = shape_of(path)
     body = np.frombuffer(_bytes(path), np.uint8, offset=4 + 4 * len(shape))
-    if body.size != int(np.prod(shape)):
+    if body.size != math.prod(shape):
         raise DataError(f"'{path}' says {shape} and holds {body.size} bytes: it is cut short or too long")
     return body.reshape(shape)

@@ -1,9 +1,9 @@
 """Ingest: a source becomes records, sharded, split and deterministic to the byte.
 
-    records/
-      train-00000-of-00001.parquet  validation-...  test-...     key, and the kind's columns
-      rejected/rejected.jsonl                                    {"key", "reason"} of what is unreadable
-      manifest.json                                              counts: read = written + rejected
+records/
+  train-00000-of-00001.parquet  validation-...  test-...     key, and the kind's columns
+  rejected/rejected.jsonl                                    {"key", "reason"} of what is unreadable
+  manifest.json                                              counts: read = written + rejected
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from components.settings import DataSettings, Split
 SPLITS = ("train", "validation", "test")
 SHARD_BYTES = 64_000_000
 REJECTED = "rejected"
+READ = "read"  # the key under which each chunk tells how many records it held
 
 
 def source_fingerprint(source: str) -> str:
     """A cheap fingerprint of a source: names, sizes and times of its files, not their bytes."""
     files = modality_of(source).files(source)
-    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
     return fingerprint_of(source, stats)
 
 
@@ -53,27 +54,39 @@ def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
     modality.preflight(data.source)
     read_options = modality.Read.parse(data.read)
     chunks = modality.plan(data.source, read_options)
-    size = sum(file.stat().st_size for file in modality.files(data.source))
+    size = sum(file.stat().st_size for file in modality.files(data.source) if file.exists())
     shards = max(1, round(size / SHARD_BYTES))
     with writing(records, "ingest") as (folder, manifest):
         (folder / REJECTED).mkdir()
         reader = _Reader(name_of(modality), data, shards)
         results = run(chunks, reader, _ShardWriter(str(folder)), folder, data.beam)
-        counts = {name: 0 for name in (*SPLITS, REJECTED)}
-        for result in results:
-            counts[result["part"]] += result["records"]
-        if not sum(counts.values()):
-            raise DataError(f"data.source '{data.source}' holds no record at all")
-        manifest["counts"] = {**counts, "read": sum(result["read"] for result in results)}
+        manifest["counts"] = _counts(results, len(chunks), data.source)
         manifest["modality"] = name_of(modality)
-        if manifest["counts"]["read"] != sum(counts.values()):
-            raise DataError(f"'{data.source}': {manifest['counts']}: records were lost between read and written")
-        manifest["fingerprint"] = fingerprint_of(sorted((r["name"], r["sha256"]) for r in results))
+        files = sorted((result["name"], result["sha256"]) for result in results if result["part"] != READ)
+        manifest["fingerprint"] = fingerprint_of(files)
     return manifest
 
 
+def _counts(results: list[dict[str, Any]], chunks: int, source: str) -> dict[str, int]:
+    """Records by split, rejected and read. What was read is counted before the shuffle and what was
+    written after it, so that a runner that loses records is caught."""
+    counts = {
+        part: sum(result["records"] for result in results if result["part"] == part)
+        for part in (*SPLITS, REJECTED, READ)
+    }
+    told = sum(result["chunks"] for result in results if result["part"] == READ)
+    if told != chunks or 2 * counts[READ] != sum(counts.values()):
+        raise DataError(
+            f"'{source}': records were lost on the way ({told} of {chunks} chunks arrived; {counts}): "
+            "run again with data.beam empty, the in-process runner"
+        )
+    if not counts[READ]:
+        raise DataError(f"data.source '{source}' holds no record at all")
+    return counts
+
+
 class _Reader:
-    """One chunk → (shard name, Arrow bytes) and (rejected, JSON lines)."""
+    """One chunk → (shard name, Arrow bytes), (rejected, JSON lines) and (read, number)."""
 
     def __init__(self, modality: str, data: DataSettings, shards: int) -> None:
         self.modality, self.data, self.shards = modality, data, shards
@@ -84,7 +97,9 @@ class _Reader:
         module = modality_of(self.data.source)
         groups: dict[str, list[Record]] = {}
         rejected = []
+        read = 0
         for found in module.read(chunk, module.Read.parse(self.data.read)):
+            read += 1
             if isinstance(found, Rejected):
                 rejected.append(json.dumps({"key": found.key, "reason": found.reason}, sort_keys=True))
                 continue
@@ -97,6 +112,7 @@ class _Reader:
             yield name, to_ipc(pa.Table.from_pylist(rows, schema))
         if rejected:
             yield REJECTED, "\n".join(rejected).encode()
+        yield READ, str(read).encode()
 
 
 class _ShardWriter:
@@ -109,23 +125,24 @@ class _ShardWriter:
         import hashlib
 
         parts = list(parts)
+        if name == READ:
+            return {"part": READ, "records": sum(map(int, parts)), "chunks": len(parts)}
         if name == REJECTED:
             lines = sorted(line for part in parts for line in part.decode().split("\n"))
             path = Path(self.folder) / REJECTED / "rejected.jsonl"
-            body, count, read = ("\n".join(lines) + "\n").encode(), len(lines), len(lines)
+            body, count = ("\n".join(lines) + "\n").encode(), len(lines)
         else:
             table = from_ipc(parts)
-            read = table.num_rows
+            count = table.num_rows
             keys = table.column("key").to_pylist()
-            order = sorted(range(read), key=lambda i: (unit_hash(keys[i], "order"), keys[i]))
+            order = sorted(range(count), key=lambda i: (unit_hash(keys[i], "order"), keys[i]))
             path = Path(self.folder) / f"{name}.parquet"
-            body, count = _parquet(table.take(order)), read
+            body = _parquet(table.take(order))
         write_bytes(path, body)
         return {
             "name": path.name,
             "part": name.split("-", 1)[0],
             "records": count,
-            "read": read,
             "sha256": hashlib.sha256(body).hexdigest(),
         }
 

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import explain_os_error
+from components.artifacts import as_os_error, explain_os_error
 
 KEPT = 2  # the newest may be torn by a crash of the machine; the one before is whole
 
@@ -44,9 +44,11 @@ class Snapshots:
             with temporary.open("rb") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, path)
-        except Exception as error:  # safetensors reports a full disk as its own error
+        except Exception as error:
             temporary.unlink(missing_ok=True)
-            cause = error if isinstance(error, OSError) else OSError(28, str(error))
+            cause = as_os_error(error)
+            if cause is None:
+                raise
             raise explain_os_error(cause, path) from error
         for old in self._files()[:-KEPT]:
             old.unlink(missing_ok=True)

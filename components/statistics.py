@@ -1,7 +1,7 @@
 """Statistics: mergeable accumulators over the records of each split, one pass.
 
-    statistics/
-      statistics.json    {"modality", "counts", "splits": {"train": {...}, ...}}
+statistics/
+  statistics.json    {"modality", "counts", "splits": {"train": {...}, ...}}
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import reading, writing, write_json
+from components.artifacts import reading, write_json, writing
 from components.dataflow import run
 from components.ingest import SPLITS, shards_of
 from components.modalities import modalities

@@ -1,11 +1,11 @@
 """Train: examples become a model.
 
-    model/
-      weights.safetensors  model.json    the model, its family, spec and config
-      encoding.json                      how to encode what comes in and decode what goes out
-      history.csv                        the learning curve, a row an epoch
-      provenance.json                    recipe, data fingerprint, versions, seeds, commit, environment
-      tensorboard/
+model/
+  weights.safetensors  model.json    the model, its family, spec and config
+  encoding.json                      how to encode what comes in and decode what goes out
+  history.csv                        the learning curve, a row an epoch
+  provenance.json                    recipe, data fingerprint, versions, seeds, commit, environment
+  tensorboard/
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import fingerprint_of, writing, write_json
+from components.artifacts import fingerprint_of, write_json, writing
 from components.examples import Examples
 from components.home import home
 from components.provenance import code_version, environment, git_commit, now, versions
@@ -34,7 +34,9 @@ def train(
     and code. Raises what `components.training.fit` raises.
     """
     data = Examples(examples)
-    key = fingerprint_of(data.manifest["fingerprint"], model.model_dump(), settings.model_dump(), code_version())
+    key = fingerprint_of(
+        data.manifest["fingerprint"], model.model_dump(), settings.model_dump(), code_version()
+    )
     snapshots = Snapshots(home() / "snapshots" / key)
 
     from components.training import fit

@@ -37,7 +37,9 @@ def fit(
         SystemExit: 143 after SIGTERM or SIGINT, with a snapshot to go on from.
     """
     steps = examples.steps_per_epoch(settings.batch_size)
-    at_once = max(n for n in range(1, min(steps, STEPS_AT_ONCE, settings.snapshot_steps) + 1) if steps % n == 0)
+    at_once = max(
+        n for n in range(1, min(steps, STEPS_AT_ONCE, settings.snapshot_steps) + 1) if steps % n == 0
+    )
     model.compile(steps_per_execution=at_once)
     watch = _Watch(model, settings, steps, at_once, snapshots)
     callbacks: list[keras.callbacks.Callback] = [watch]

@@ -1,21 +1,22 @@
 """Transform: records become examples, arrays that a model is fed from.
 
-    examples/
-      encoding.json                    how: fitted on the training split, carried in the model
-      spec.json                        what one example looks like
-      train-00000.x.npy  train-00000.label.npy ...      one array a field and shard, memory-mapped
+examples/
+  encoding.json                    how: fitted on the training split, carried in the model
+  spec.json                        what one example looks like
+  train-00000.x.npy  train-00000.label.npy ...      one array a field and shard, memory-mapped
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from components.artifacts import fingerprint_of, read_json, reading, writing, write_json
-from components.dataflow import run
+from components.artifacts import fingerprint_of, read_json, reading, write_json, writing
+from components.dataflow import run, write_bytes
 from components.ingest import SPLITS, shards_of
 from components.modalities import modalities
 from components.settings import DataSettings
@@ -51,11 +52,9 @@ class _Encode:
         split, number, shard = chunk
         arrays = modalities()[self.encoding["modality"]].encode(pq.read_table(shard), self.encoding)
         for name, array in arrays.items():
-            path = Path(self.folder) / f"{split}-{number:05d}.{name}.npy"
-            temporary = path.with_name(f".{path.name}")
-            with temporary.open("wb") as stream:
-                np.save(stream, array, allow_pickle=False)
-            temporary.replace(path)
+            body = io.BytesIO()  # on a full disk np.save to a file raises an OSError without a number
+            np.save(body, array, allow_pickle=False)
+            write_bytes(Path(self.folder) / f"{split}-{number:05d}.{name}.npy", body.getbuffer())
         yield split, len(arrays["x"])
 
 

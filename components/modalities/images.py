@@ -70,7 +70,7 @@ def preflight(source: str) -> None:
         raise DataError(f"data.source '{source}': there is no folder '{folder}' (seen from {Path.cwd()})")
     if scheme == "idx":
         idx.pairs(folder)
-    elif not any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*")):
+    elif not files(source):
         raise DataError(f"data.source '{source}': no {', '.join(sorted(SUFFIXES))} file under '{folder}'")
 
 
@@ -81,7 +81,8 @@ def files(source: str) -> list[Path]:
         return []
     if scheme == "idx":
         return [file for pair in idx.pairs(folder).values() for file in pair]
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    return sorted(file for file in found if not file.is_dir())
 
 
 def plan(source: str, read: Read) -> list[dict[str, Any]]:
@@ -91,14 +92,16 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
         return [{"scheme": scheme}]
     if scheme == "idx":
         chunks = []
-        for part, (images, labels) in idx.pairs(folder).items():
-            count, height, width = idx.shape_of(images)
+        pairs = idx.pairs(folder)
+        for part, (images, labels) in pairs.items():
+            count, height, width = idx.sizes(images, labels)
             rows = max(1, CHUNK_BYTES // (height * width))
             for start in range(0, count, rows):
                 chunks.append(
                     {
                         "scheme": scheme,
                         "part": part,
+                        "official": part if "test" in pairs else None,  # without t10k all three are hashed
                         "images": str(images),
                         "labels": str(labels),
                         "start": start,
@@ -127,15 +130,18 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
         labels = idx.array_of(Path(chunk["labels"]))[chunk["start"] : chunk["stop"]]
         for i, (image, label) in enumerate(zip(images, labels, strict=True), chunk["start"]):
             resized = _resize(image[..., None], options.resize)
-            yield _record(f"{chunk['part']}/{i:07d}", resized, str(label), chunk["part"])
+            yield _record(f"{chunk['part']}/{i:07d}", resized, str(label), chunk["official"])
     else:
         for path in map(Path, chunk["paths"]):
             key = path.relative_to(chunk["root"])
             label = key.parts[0] if len(key.parts) > 1 else None
+            name = key.as_posix().encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8
             try:
-                yield _record(key.as_posix(), _decode(path, options), label, None)
+                if name != key.as_posix():
+                    raise ValueError("the file's name is not UTF-8")
+                yield _record(name, _decode(path, options), label, None)
             except Exception as error:  # whatever Pillow raises on a foreign file is a reason, not a crash
-                yield Rejected(key.as_posix(), f"{type(error).__name__}: {error}")
+                yield Rejected(name, f"{type(error).__name__}: {error}")
 
 
 def _record(key: str, image: np.ndarray, label: str | None, part: str | None) -> Record:
@@ -160,7 +166,10 @@ def _decode(path: Path, options: Read) -> np.ndarray:
         image: Any = ImageOps.exif_transpose(opened)
         if image.mode.startswith(("I", "F")):  # 16 bits and more: scale, where Pillow would clip
             wide = np.asarray(image, np.float64)
-            image = Image.fromarray(np.rint(wide / max(wide.max(), 65535) * 255).astype(np.uint8))
+            narrow = np.rint(wide / max(wide.max(), 65535) * 255).astype(np.uint8)
+            if "transparency" in image.info:
+                narrow[wide == image.info["transparency"]] = 255
+            image = Image.fromarray(narrow)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -228,9 +237,13 @@ def anomalies(statistics: dict[str, dict[str, Any]]) -> list[str]:
     train = statistics["train"]
     if train["records"] and train["constant"] == train["records"]:
         found.append("every training image is of one single value: there is nothing to learn")
+    classes = {name for split in statistics.values() for name in split["classes"]}
+    if "" in classes and len(classes) > 1:
+        loose = sum(split["classes"].get("", 0) for split in statistics.values())
+        found.append(f"{loose} images lie outside of the class folders: move each into its class's folder")
     for name, split in statistics.items():
-        missing = set(train["classes"]) - set(split["classes"])
-        if split["records"] and missing:
+        missing = classes - set(split["classes"]) - {""}
+        if missing:
             found.append(
                 f"the {name} split has no example of class {', '.join(sorted(missing))}: give more data"
             )
@@ -244,7 +257,7 @@ def fit(statistics: dict[str, dict[str, Any]], encode_options: Encode) -> dict[s
     """The encoding, from the training split only: size, classes, how values are scaled."""
     (size,) = statistics["train"]["sizes"]
     classes = sorted(name for name in statistics["train"]["classes"] if name)
-    if all(name.isdigit() for name in classes):
+    if all(name.isdecimal() for name in classes):
         classes.sort(key=int)
     return {
         "modality": "images",

@@ -82,9 +82,11 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
             key = f"{path.name}@{start:012d}"
             stream.seek(start)
             try:
-                yield Record(key, {"text": stream.read(stop - start).decode("utf-8-sig")})
+                text = stream.read(stop - start).decode("utf-8")
             except UnicodeDecodeError as error:
                 yield Rejected(key, f"not UTF-8 at byte {start + error.start}: {error.reason}")
+                continue
+            yield Record(key, {"text": text if start else text.removeprefix("\ufeff")})
 
 
 def summarise(table: pa.Table) -> dict[str, Any]:
