@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -26,11 +24,3 @@ def line(tmp_path_factory):
         return Line(recipe, examples[key])
 
     return line_of
-
-
-@pytest.fixture(scope="session")
-def test_data():
-    """The folder of real data that MOZART_TEST_DATA names."""
-    if "MOZART_TEST_DATA" not in os.environ:
-        pytest.skip("MOZART_TEST_DATA is not set")
-    return Path(os.environ["MOZART_TEST_DATA"])
