@@ -37,13 +37,7 @@ def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key
     facts, measured = read_json(model / "model.json"), read_json(evaluation / "evaluation.json")
     check_verdict(facts, measured)
     registry = Registry(home)
-    with ThreadPoolExecutor(1) as beside:  # the database is made while TensorFlow starts elsewhere
-        ready = beside.submit(registry.prepare)
-        bundle = _published(registry, name, facts["digest"]) or write_bundle(
-            model, evaluation, registry.bundles, name
-        )
-        reproduce_golden(bundle)
-        ready.result()
+    bundle = _published(registry, name, facts["digest"]) or _new_bundle(registry, model, evaluation, name)
     version = registry.register(name, bundle, measured, read_json(model / "provenance.json"), key)
     baseline = _baseline(registry, name, measured)
     promoted = registry.promote(version, baseline, because=_reason(measured))
@@ -88,9 +82,20 @@ def _baseline(registry: Registry, name: str, measured: dict[str, Any]) -> int | 
 
 
 def _published(registry: Registry, name: str, model_digest: str) -> Path | None:
-    """The bundle of the version that holds these tensors already, if there is one."""
+    """The bundle of the version that holds these tensors already, if there is one: before it was
+    registered it drew its golden samples again, and `register` checks that it is still what it was."""
     version = registry.find(name, model_digest)
     return version.bundle_path if version else None
+
+
+def _new_bundle(registry: Registry, model: Path, evaluation: Path, name: str) -> Path:
+    """The bundle of a model, which a new process has loaded and found to draw the golden samples."""
+    with ThreadPoolExecutor(1) as beside:  # the database is made while TensorFlow starts elsewhere
+        ready = beside.submit(registry.prepare)
+        bundle = write_bundle(model, evaluation, registry.bundles, name)
+        reproduce_golden(bundle)
+        ready.result()
+    return bundle
 
 
 def _reason(measured: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ pass. Nothing heavy is imported before the step that needs it.
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import math
@@ -18,13 +19,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from components.artifacts import write_json
-from components.errors import MozartError, announce
+from components.artifacts import explain_os_error, write_json
+from components.errors import MozartError, ResourceError, announce
 from components.home import home
 from components.settings import DataSettings, EvaluateSettings, GateSettings, ModelSettings, TrainSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")
+RUNNER = "MOZART_LOCAL_RUN"  # set where the local runner holds our standard input
+GRACE = 30  # seconds that a step has to write its snapshot after it was asked to stop
 
 
 def told(work: Callable[P, R]) -> Callable[P, R]:
@@ -33,27 +36,34 @@ def told(work: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        _end_with_parent()
+        if os.environ.get(RUNNER):
+            threading.Thread(target=_end_with_runner, daemon=True).start()
         try:
             return work(*args, **kwargs)
-        except MozartError as error:
-            print(announce(error), flush=True)
-            sys.exit(error.exit_code)
+        except (MozartError, OSError) as error:
+            known = error if isinstance(error, MozartError) else disk_error(error)
+            if known is None:
+                raise
+            print(announce(known), flush=True)
+            sys.exit(known.exit_code)
 
     return run
 
 
-def _end_with_parent() -> None:
-    """A step whose runner was killed asks itself to stop: no orphan trains on."""
-    parent = os.getppid()
+def disk_error(error: OSError) -> ResourceError | None:
+    """The sentence for a disk that is full or may not be written; None for any other error."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return None
+    return explain_os_error(error, Path(error.filename or home()))
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    if os.environ.get("MOZART_LOCAL_RUN"):
-        threading.Thread(target=watch, daemon=True).start()
+def _end_with_runner() -> None:
+    """No orphan trains on: the runner holds our standard input open as long as it lives."""
+    while os.read(0, 1):
+        pass
+    os.killpg(os.getpgrp(), signal.SIGTERM)  # the group is this step's own
+    time.sleep(GRACE)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 @told
@@ -73,12 +83,18 @@ def statistics(data: str, records: str, out: str) -> None:
 
 
 @told
-def validate(data: str, train: str, records: str, statistics: str, out: str) -> str:
+def validate(data: str, model: str, train: str, gates: str, records: str, statistics: str, out: str) -> str:
     """Statistics → the verdict of gate 1: `pass` or `fail`."""
     from components.validate import validate
 
     report = validate(
-        Path(records), Path(statistics), Path(out), DataSettings.parse(data), TrainSettings.parse(train)
+        Path(records),
+        Path(statistics),
+        Path(out),
+        DataSettings.parse(data),
+        TrainSettings.parse(train),
+        ModelSettings.parse(model),
+        GateSettings.parse(gates),
     )
     return report["verdict"]
 
@@ -124,11 +140,18 @@ def evaluate(
 
 
 @told
-def report(name: str, page: str, **folders: str) -> None:
-    """The page of a run, from the folders that are there."""
+def report(name: str, page: str, statistics: str, validation: str, model: str, evaluation: str) -> None:
+    """The page of a run, from what there is before publishing."""
     from components.report import write_report
 
-    write_report(Path(page), name=name, **{key: Path(folder) for key, folder in folders.items()})
+    write_report(
+        Path(page),
+        name=name,
+        statistics=Path(statistics),
+        validation=Path(validation),
+        model=Path(model),
+        evaluation=Path(evaluation),
+    )
 
 
 @told

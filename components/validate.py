@@ -1,7 +1,7 @@
 """Validate: gate 1. Are these data fit to learn from?
 
-    report/
-      report.json    {"verdict": "pass" | "fail", "anomalies": [sentence, ...], "counts": {...}}
+report/
+  report.json    {"verdict": "pass" | "fail", "anomalies": [sentence, ...], "counts": {...}}
 """
 
 from __future__ import annotations
@@ -10,16 +10,38 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import read_json, reading, writing, write_json
+from components.artifacts import read_json, reading, write_json, writing
 from components.ingest import REJECTED, SPLITS
 from components.modalities import modalities
-from components.settings import DataSettings, TrainSettings
+from components.settings import DataSettings, GateSettings, ModelSettings, TrainSettings
+from keras_models import describe
+
+NEED_CLASSES = frozenset(  # what gate 2 measures with a classifier of the training images
+    {
+        "classifier_fid",
+        "precision",
+        "recall",
+        "class_histogram_distance",
+        "classes_covered",
+        "smallest_class_share",
+        "largest_class_share",
+    }
+)
 
 
 def validate(
-    records: Path, statistics: Path, out: Path, data: DataSettings, train: TrainSettings
+    records: Path,
+    statistics: Path,
+    out: Path,
+    data: DataSettings,
+    train: TrainSettings,
+    model: ModelSettings | None = None,
+    gates: GateSettings | None = None,
 ) -> dict[str, Any]:
-    """Judges the statistics and writes the verdict, which the pipeline obeys, into `out`."""
+    """Judges the statistics and writes the verdict, which the pipeline obeys, into `out`.
+
+    With `model` and `gates` it also stops data on which gate 2 could not measure what it will ask for.
+    """
     reading(statistics)
     found = read_json(statistics / "statistics.json")
     counts = found["counts"]
@@ -29,6 +51,7 @@ def validate(
     ]
     if all(counts[split] for split in SPLITS):
         anomalies += modalities()[found["modality"]].anomalies(found["splits"])
+        anomalies += _classes(found["splits"]["train"].get("classes"), model, gates)
     report = {
         "verdict": "fail" if anomalies else "pass",
         "anomalies": anomalies,
@@ -65,3 +88,27 @@ def _sizes(counts: dict[str, int], batch_size: int) -> list[str]:
             "give more data or set train.batch_size lower"
         )
     return found
+
+
+def _classes(
+    counts: dict[str, int] | None, model: ModelSettings | None, gates: GateSettings | None
+) -> list[str]:
+    """Classes that gate 2 needs and the images lack. Images without a class are counted under ''."""
+    if counts is None:
+        return []
+    names = [name for name in counts if name]
+    if names and counts.get(""):
+        return [
+            f"{counts['']} training images have no class and the others have: sort every image into a subfolder"
+        ]
+    if len(names) > 1 or model is None or gates is None:
+        return []
+    by_default = "classifier_fid" if describe(model.family).likelihood == "none" else ""
+    asked = sorted(NEED_CLASSES & {gates.metric or by_default, *gates.limits})
+    if not asked:
+        return []
+    return [
+        f"gate 2 asks for {', '.join(asked)}, which needs labelled images of two classes or more, and these have "
+        f"{'one' if names else 'none'}: sort the files into one subfolder a class, or change gates.metric and "
+        "gates.limits"
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts import fingerprint_of
+from components.errors import ConfigError
 from components.ingest import source_fingerprint
 from components.provenance import code_version
 from pipelines.recipe import Recipe
@@ -39,7 +40,9 @@ def pipeline(name: str) -> Any:
         records = read.outputs["records"]
         summed = steps.statistics(data=data, records=records)
         statistics = summed.outputs["statistics"]
-        checked = steps.validate(data=data, train=train, records=records, statistics=statistics)
+        checked = steps.validate(
+            data=data, model=model, train=train, gates=gates, records=records, statistics=statistics
+        )
         with dsl.If(checked.outputs["Output"] == "pass", name="data-fit"):
             encoded = steps.transform(data=data, records=records, statistics=statistics)
             examples = encoded.outputs["examples"]
@@ -87,7 +90,16 @@ def arguments(recipe: Recipe, champion: str = "") -> dict[str, str]:
 
 
 def compile_to(recipe: Recipe, path: Path) -> None:
-    """Writes the pipeline as Kubeflow's IR YAML, with the recipe as its default parameters."""
+    """Writes the pipeline as Kubeflow's IR YAML, with the recipe as its default parameters.
+
+    Raises:
+        ConfigError: a file name without `.yaml`, or a recipe that still lacks its file or folder.
+        DataError: the data are not there; their state becomes part of the pipeline's parameters.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"--out {path}: a pipeline is written as YAML: name the file *.yaml")
+    recipe.preflight()
     from kfp import compiler
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(pipeline(recipe.name), str(path), pipeline_parameters=arguments(recipe))

@@ -1,38 +1,40 @@
 """Runs the pipeline here: Kubeflow Pipelines' own local runner, steps as subprocesses, no server.
 
 MOZART_HOME/
-  runs/<name>-<time>/report.html  run.json  <step>/task.log  <step>/<artifact>/
+  runs/<name>-<time>/report.html  run.json  runner.log  <step>/task.log  <step>/<artifact>/
+  runs/<name>.html                the page of the last run of that name
   cache/                          which step with which inputs has run already
   snapshots/                      of trainings that were broken off
-  registry/                       bundles, versions, promotions
+  bundles/  registry/             what is published
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import shutil
+import io
 import signal
 import subprocess
+import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from components.artifacts import read_json
-from components.errors import DataError, GateRefused, MozartError, RegistryError, read_announcement
+from components.errors import ResourceError
 from components.home import home
-from components.provenance import now
+from components.registry import Registry
+from components.step import disk_error
+from components.tracking import database_file
 from pipelines.factory import STEPS, arguments, pipeline
+from pipelines.outcome import Run, refusal, write_outcome
 from pipelines.recipe import Recipe
 from pipelines.screen import Screen, headline
+from pipelines.step_process import StepFailed, StepProcess, environment
 
-PROGRESS = "@mozart-progress "
-GRACE = 30  # seconds that a step has to write its snapshot after it was asked to stop
 MAIN_ARTIFACT = {
     "ingest": "records",
     "statistics": "statistics",
@@ -42,33 +44,6 @@ MAIN_ARTIFACT = {
     "evaluate": "evaluation",
     "publish": "release",
 }
-LAST_LINES = 12  # of a failed step's output
-
-
-class StepFailed(MozartError):
-    """A step ended with a fault that is not the user's."""
-
-
-@dataclass
-class Run:
-    """What one run did: its folder, and each finished step's main artifact."""
-
-    recipe: Recipe
-    folder: Path | None = None
-    artifacts: dict[str, Path] = field(default_factory=dict)
-    cached: set[str] = field(default_factory=set)
-    error: MozartError | None = None
-
-    @property
-    def report(self) -> Path | None:
-        """The page of the run."""
-        return self.folder / "report.html" if self.folder else None
-
-    @property
-    def release(self) -> dict[str, Any] | None:
-        """What was published, if anything was."""
-        folder = self.artifacts.get("publish")
-        return read_json(folder / "release.json") if folder else None
 
 
 def run_here(recipe: Recipe, console: Console) -> Run:
@@ -76,31 +51,84 @@ def run_here(recipe: Recipe, console: Console) -> Run:
 
     Raises:
         GateRefused, DataError: a gate said no. StepFailed or the step's own error: a step failed.
+        ResourceError: MOZART_HOME or the disk cannot be written.
+        KeyboardInterrupt, SystemExit: asked to stop by Ctrl-C or SIGTERM; the step has ended too.
     """
     recipe.preflight()
-    root = home()
-    root.mkdir(parents=True, exist_ok=True)
-    given = arguments(recipe)
-    given["champion"] = _champion_to_beat(recipe.name, given["line"])
+    root = _writable_home()
     done = Run(recipe)
     engine = _Engine(done, Screen(console, len(STEPS)), root)
-    preparation = _prepare_registry()
     try:
-        with engine.hooked():
+        with _sigterm_raised(), _registry_in_preparation(root), engine.hooked():
+            given = arguments(recipe)
+            given["champion"] = _champion_to_beat(recipe.name, given["line"])
             pipeline(recipe.name)(**given)
     except _Ended:
         pass
     except RuntimeError as error:  # what the local runner says of a failed task
         done.error = done.error or StepFailed(str(error))
+    except OSError as error:
+        done.error = disk_error(error)
+        if done.error is None:
+            raise
+    except (KeyboardInterrupt, SystemExit):
+        engine.screen.stop()
+        console.print(f"stopped in step '{engine.step}': the same command goes on from there")
+        raise
     finally:
-        preparation.wait() if done.error is None else preparation.terminate()
-        engine.screen._stop()
-    done.error = done.error or _refusal(done)
+        engine.screen.stop()
+    done.error = done.error or refusal(done)
     if done.folder is not None:
-        _write_report(done)
+        write_outcome(done, console)
     if done.error is not None:
         raise done.error
     return done
+
+
+def _writable_home() -> Path:
+    """MOZART_HOME, made if it is not there."""
+    root = home()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return root
+    except OSError as error:
+        raise ResourceError(
+            f"MOZART_HOME '{root}' is no folder that can be written "
+            f"({'it is a file' if root.is_file() else error.strerror}): set it to one of yours"
+        ) from error
+
+
+@contextlib.contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does, with its own exit code, 143."""
+
+    def leave(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+@contextlib.contextmanager
+def _registry_in_preparation(root: Path) -> Iterator[None]:
+    """Makes the registry's database beside the first steps: it takes seconds the first time."""
+    database = database_file(Registry(root).uri)
+    if database is None or database.exists():
+        yield
+        return
+    code = "from components.registry import Registry; Registry().prepare()"
+    quiet: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    command = [sys.executable, "-c", code]
+    child = subprocess.Popen(command, env=environment(), **quiet)  # its own errors come back at publish
+    try:
+        yield
+    finally:
+        child.terminate()  # publishing has made sure of the database by now
+        child.wait()
 
 
 def _champion_to_beat(name: str, line: str) -> str:
@@ -109,10 +137,6 @@ def _champion_to_beat(name: str, line: str) -> str:
     The champion; but when the champion came out of this very line (same data, recipe and code), the
     version that it was itself measured against: so an unchanged run finds all of its steps cached.
     """
-    if not (home() / "registry").exists() and not os.environ.get("MLFLOW_TRACKING_URI"):
-        return ""
-    from components.registry import Registry
-
     champion = Registry(home()).champion(name)
     if champion is None:
         return ""
@@ -122,30 +146,21 @@ def _champion_to_beat(name: str, line: str) -> str:
     return str(baseline["version"]) if baseline else ""
 
 
-def _prepare_registry() -> subprocess.Popen[bytes]:
-    """Makes the registry's database beside the first steps: it takes seconds the first time."""
-    import sys
-
-    code = "from components.registry import Registry; Registry().prepare()"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, "-c", code], **quiet)  # its own errors come back at publish
-
-
-class _Ended(Exception):  # noqa: N818
+class _Ended(Exception):
     """Leaves the local runner early: a step failed and nothing after it can run."""
 
 
 class _Engine:
-    """Hooks into the local runner: logs a step to its file, shows progress, ends children with us."""
+    """Hooks into the local runner: each task passes here, on its way to the cache or to a process."""
 
     def __init__(self, done: Run, screen: Screen, root: Path) -> None:
         self.done, self.screen, self.root = done, screen, root
-        self.step = ""
-        self.ran = False
-        self.tail: list[str] = []
+        self.step = STEPS[0]
+        self.process: StepProcess | None = None
 
     @contextlib.contextmanager
     def hooked(self) -> Iterator[None]:
+        """Has the local runner use the two methods below, and keeps what it prints off the screen."""
         from kfp import local
         from kfp.local import subprocess_task_handler
         from kfp.local.orchestrator import task_executor
@@ -160,141 +175,44 @@ class _Engine:
         self.execute = execute
         task_executor.execute_single_task = self._execute
         subprocess_task_handler.run_local_subprocess = self._launch
-        former = signal.signal(signal.SIGTERM, _interrupt)
-        noise = (self.root / "runner.log").open("w", encoding="utf-8")
+        said = io.StringIO()
         try:
-            with noise, contextlib.redirect_stdout(noise), warnings.catch_warnings():
+            with contextlib.redirect_stdout(said), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
         finally:
-            signal.signal(signal.SIGTERM, former)
             task_executor.execute_single_task = execute
             subprocess_task_handler.run_local_subprocess = launch
+            if self.done.folder is not None:
+                with contextlib.suppress(OSError):
+                    (self.done.folder / "runner.log").write_text(said.getvalue(), "utf-8")
 
     def _execute(self, *args: Any, **kwargs: Any) -> Any:
         """Around the runner's execution of one task: from its cache or in a subprocess."""
-        self.step, self.ran = kwargs["task_name"], False
+        self.step, self.process = kwargs["task_name"], None
         self.done.folder = self.done.folder or self.root / "runs" / kwargs["pipeline_resource_name"]
         self.done.folder.mkdir(parents=True, exist_ok=True)
         self.screen.start(self.step)
         outputs, status = self.execute(*args, **kwargs)
         if status.name != "SUCCESS":
             self.screen.fail(self.step)
-            self.done.error = self.done.error or self._fault()
+            assert self.process is not None
+            self.done.error = self.process.fault()
             raise _Ended
         folder = Path(outputs[MAIN_ARTIFACT[self.step]].path)
         self.done.artifacts[self.step] = folder
-        if not self.ran:
+        cached = self.process is None
+        if cached:
             self.done.cached.add(self.step)
         said = headline(self.step, folder)
         if outputs.get("Output") == "fail":
             self.screen.refuse(self.step, said)
         else:
-            self.screen.finish(self.step, said, cached=not self.ran)
+            self.screen.finish(self.step, said, cached)
         return outputs, status
 
     def _launch(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        """Runs a step: its output to `<step>/task.log`, in a process group of its own."""
-        self.ran = True
-        self.tail = []
+        """In place of the runner's own start of a subprocess."""
         assert self.done.folder is not None
-        log = self.done.folder / self.step / "task.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **(env_vars or {}), "MOZART_LOCAL_RUN": "1", "PYTHONUNBUFFERED": "1"}
-        child = subprocess.Popen(
-            full_command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            with log.open("w", encoding="utf-8") as stream:
-                assert child.stdout is not None
-                for line in child.stdout:
-                    self._read(line, stream)
-            return child.wait()
-        except BaseException:
-            _end(child)
-            raise
-
-    def _read(self, line: str, stream: Any) -> None:
-        if line.startswith(PROGRESS):
-            self.screen.tell(json.loads(line[len(PROGRESS) :]))
-            return
-        stream.write(line)
-        error = read_announcement(line)
-        if error is not None:
-            self.done.error = error
-        elif line.strip():
-            self.tail = [*self.tail[-LAST_LINES:], line.rstrip()]
-
-    def _fault(self) -> MozartError:
-        assert self.done.folder is not None
-        log = self.done.folder / self.step / "task.log"
-        traceback = "\n".join(f"    {line}" for line in self.tail[-LAST_LINES:])
-        return StepFailed(f"step '{self.step}' failed; the last lines of {log} are\n{traceback}")
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """Asks the step's whole process group to stop, waits for its snapshot, then insists."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-    try:
-        child.wait(GRACE)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-
-
-def _refusal(done: Run) -> MozartError | None:
-    """The gate that ended the run, as an error; None where the model was published."""
-    if "publish" in done.artifacts:
-        return None
-    if "evaluate" in done.artifacts:
-        verdict = read_json(done.artifacts["evaluate"] / "evaluation.json")["verdict"]
-        failed = [said for said in verdict["reasons"] if said.startswith("failed:")]
-        return GateRefused("gate 2 refused the model; nothing was published:\n  " + "\n  ".join(failed))
-    if "validate" in done.artifacts:
-        anomalies = read_json(done.artifacts["validate"] / "report.json")["anomalies"]
-        return DataError("gate 1 refused the data; nothing was trained:\n  " + "\n  ".join(anomalies))
-    return RegistryError("the run ended before it began")
-
-
-def _write_report(done: Run) -> None:
-    """`report.html` and `run.json` in the run's folder, whatever the end was."""
-    from components.report import write_report
-
-    assert done.folder is not None
-    found = done.artifacts.get
-    page = done.folder / "report.html"
-    write_report(
-        page,
-        name=done.recipe.name,
-        recipe=json.loads(done.recipe.as_json()),
-        statistics=found("statistics"),
-        validation=found("validate"),
-        model=found("train"),
-        evaluation=found("evaluate"),
-        release=found("publish"),
-        failure=str(done.error) if done.error else "",
-    )
-    facts = {
-        "name": done.recipe.name,
-        "finished": now(),
-        "artifacts": {step: str(path) for step, path in done.artifacts.items()},
-        "cached": sorted(done.cached),
-        "error": str(done.error) if done.error else None,
-        "release": done.release,
-        "recipe": json.loads(done.recipe.as_json()),
-    }
-    (done.folder / "run.json").write_text(json.dumps(facts, indent=1), "utf-8")
-    latest = done.folder.parent / f"{done.recipe.name}.html"
-    shutil.copyfile(page, latest)
+        self.process = StepProcess(self.step, self.done.folder / self.step / "task.log", self.screen.tell)
+        return self.process.run(full_command, env_vars or {})

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from components.artifacts import read_json
 
@@ -26,15 +27,24 @@ class Screen:
         """A step begins."""
         self.number += 1
         self.began = time.monotonic()
-        self.progress = Progress(
+        room = self.console.width - WIDTH - 20  # beside number, name, spinner and clock
+        bar = max(4, min(24, room))
+        columns: list[ProgressColumn] = [
             TextColumn(f"  [cyan]{self.number}/{self.steps}[/] {step:<{WIDTH}}"),
             SpinnerColumn(),
-            BarColumn(24),
+            BarColumn(bar),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[said]}"),
+        ]
+        if room - bar > 16:
+            cut = Column(no_wrap=True, overflow="ellipsis", max_width=room - bar)
+            columns.append(TextColumn("[dim]{task.fields[said]}", table_column=cut))
+        self.progress = Progress(
+            *columns,
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
+            redirect_stdout=False,  # else what the local runner prints comes on screen
+            redirect_stderr=False,
         )
         self.task = self.progress.add_task(step, total=None, said="")
         self.progress.start()
@@ -48,21 +58,22 @@ class Screen:
 
     def finish(self, step: str, headline: str, cached: bool) -> None:
         """A step is done."""
-        self._stop()
+        self.stop()
         took = "cached" if cached else f"{time.monotonic() - self.began:.1f} s"
         self._line("[green]✓[/]", step, took, headline)
 
     def refuse(self, step: str, headline: str) -> None:
         """A gate said no."""
-        self._stop()
+        self.stop()
         self._line("[yellow]✗[/]", step, f"{time.monotonic() - self.began:.1f} s", headline)
 
     def fail(self, step: str) -> None:
         """A step failed."""
-        self._stop()
+        self.stop()
         self._line("[red]✗[/]", step, f"{time.monotonic() - self.began:.1f} s", "failed")
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Takes the live bar away, if there is one."""
         if self.progress is not None:
             self.progress.stop()
             self.progress = None

@@ -31,7 +31,9 @@ def statistics(data: str, records: dsl.Input[dsl.Dataset], statistics: dsl.Outpu
 @step
 def validate(
     data: str,
+    model: str,
     train: str,
+    gates: str,
     records: dsl.Input[dsl.Dataset],
     statistics: dsl.Input[dsl.Artifact],
     report: dsl.Output[dsl.Artifact],
@@ -39,7 +41,7 @@ def validate(
     """Gate 1: `pass` or `fail`."""
     from components.step import validate
 
-    return validate(data, train, records.path, statistics.path, report.path)
+    return validate(data, model, train, gates, records.path, statistics.path, report.path)
 
 
 @step

@@ -1,0 +1,101 @@
+"""What one run did: its folder, its artifacts, how it ended; and the page and the facts it leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from components.artifacts import read_json, write_json
+from components.errors import DataError, GateRefused, MozartError, RegistryError
+from components.provenance import now
+from components.step import disk_error
+from pipelines.recipe import Recipe
+from pipelines.step_process import StepFailed
+
+
+@dataclass
+class Run:
+    """What one run did: its folder, and each finished step's main artifact."""
+
+    recipe: Recipe
+    folder: Path | None = None
+    artifacts: dict[str, Path] = field(default_factory=dict)
+    cached: set[str] = field(default_factory=set)
+    error: MozartError | None = None
+
+    @property
+    def report(self) -> Path | None:
+        """The page of the run."""
+        return self.folder / "report.html" if self.folder else None
+
+    @property
+    def release(self) -> dict[str, Any] | None:
+        """What was published, if anything was."""
+        folder = self.artifacts.get("publish")
+        return read_json(folder / "release.json") if folder else None
+
+
+def refusal(done: Run) -> MozartError | None:
+    """The gate that ended the run, as an error; None where the model was published."""
+    if "publish" in done.artifacts:
+        return None
+    if "evaluate" in done.artifacts:
+        verdict = read_json(done.artifacts["evaluate"] / "evaluation.json")["verdict"]
+        failed = [said for said in verdict["reasons"] if not said.startswith("passed:")]
+        return GateRefused("gate 2 refused the model; nothing was published:\n  " + "\n  ".join(failed))
+    if "validate" in done.artifacts:
+        anomalies = read_json(done.artifacts["validate"] / "report.json")["anomalies"]
+        return DataError("gate 1 refused the data; nothing was trained:\n  " + "\n  ".join(anomalies))
+    return RegistryError("the run ended before it began")
+
+
+def write_outcome(done: Run, console: Console) -> None:
+    """`run.json` and `report.html` in the run's folder. Their failure never hides the run's own."""
+    try:
+        _write_facts(done)
+        _write_page(done)
+    except Exception as error:
+        known = disk_error(error) if isinstance(error, OSError) else error
+        reason = f"no report was written: {known or error}"
+        if done.error is not None:
+            console.print(reason, soft_wrap=True, markup=False)
+        else:
+            done.error = type(known)(reason) if isinstance(known, MozartError) else StepFailed(reason)
+
+
+def _write_facts(done: Run) -> None:
+    assert done.folder is not None
+    facts = {
+        "name": done.recipe.name,
+        "finished": now(),
+        "artifacts": {step: str(path) for step, path in done.artifacts.items()},
+        "cached": sorted(done.cached),
+        "error": str(done.error) if done.error else None,
+        "release": done.release,
+        "recipe": json.loads(done.recipe.as_json()),
+    }
+    write_json(done.folder / "run.json", facts)
+
+
+def _write_page(done: Run) -> None:
+    from components.report import write_report
+
+    assert done.report is not None
+    found = done.artifacts.get
+    write_report(
+        done.report,
+        name=done.recipe.name,
+        recipe=json.loads(done.recipe.as_json()),
+        statistics=found("statistics"),
+        validation=found("validate"),
+        model=found("train"),
+        evaluation=found("evaluate"),
+        release=found("publish"),
+        failure=str(done.error) if done.error else "",
+    )
+    shutil.copyfile(done.report, done.report.parents[1] / f"{done.recipe.name}.html")
