@@ -73,7 +73,7 @@ def measure(command: list[str], home: Path) -> dict[str, Any]:
     training = training_seconds(Path(facts["artifacts"]["train"]), facts["recipe"]["train"]["epochs"])
     evaluation = evaluation_seconds(home)
     again, cached_output, _ = run(command, home)
-    not_cached = [name for name, took in LINE.findall(cached_output) if took and name != "publish"]
+    steps_again = {name: float(took) for name, took in LINE.findall(cached_output) if took}
     helps = [run([*MOZART, "--help"], home)[0] for _ in range(5)]
     return {
         "command": command[2:],
@@ -85,7 +85,7 @@ def measure(command: list[str], home: Path) -> dict[str, Any]:
         "evaluation": evaluation,
         "everything else": seconds - training - evaluation,
         "cached again": again,
-        "not cached": not_cached,
+        "steps again": steps_again,
         "--help": statistics.median(helps),
         "memory": peaks,
     }
@@ -172,8 +172,8 @@ def show(figures: dict[str, Any]) -> None:
     for name in ("training loop", "evaluation", "everything else", "total", "cached again", "--help"):
         target = f"   target {TARGETS[name]}" if name in TARGETS else ""
         print(f"  {name:<18}{figures[name]:8.2f} s{target}")
-    if figures["not cached"]:
-        print(f"  not cached the second time: {', '.join(figures['not cached'])}")
+    ran = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in figures["steps again"].items())
+    print(f"  not from the cache the second time: {ran or 'nothing'}")
     print()
     for name, peak in figures["memory"].items():
         print(f"  {name:<18}{peak / 1e9:8.2f} GB   target {TARGETS['memory']}")
