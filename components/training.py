@@ -135,6 +135,9 @@ class _Watch(keras.callbacks.Callback):
     def _snapshot(self) -> None:
         due = self.step - self.kept >= self.settings.snapshot_steps
         if self.snapshots and (due or self.asked_to_stop):
+            bad = first_not_finite(self.model)
+            if bad:  # every reported number may be finite all the same: nothing goes on from such weights
+                raise DataError(f"training stopped at step {self.step}: the tensor '{bad}' is not finite")
             self.snapshots.write(self.model, self.step, self.rows)
             self.kept = self.step
         if self.asked_to_stop:

@@ -1,0 +1,371 @@
+"""Training goes on exactly where it was killed, stops on bad numbers, and takes every step it says."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.artifacts import fingerprint_of, read_json, reading, sha256_of, write_json, writing
+from components.errors import ConfigError, DataError
+from components.examples import Examples
+from components.settings import ModelSettings, TrainSettings
+from components.snapshot import Snapshots
+from components.train import read_history, train
+from keras_models.spec import Spec
+
+ROOT = Path(__file__).parents[2]
+STEPS, BATCH, EPOCHS = 40, 4, 3
+SETTINGS = TrainSettings(epochs=EPOCHS, batch_size=BATCH, seed=3, snapshot_steps=7)  # 5 steps in one call
+CONFIGS: dict[str, dict[str, Any]] = {
+    "vae": {"latent": 2, "hidden": [8]},
+    "dcgan": {"latent": 2, "width": 4},
+    "hmm": {"states": 3},
+}
+DEATHS = {"vae": signal.SIGKILL, "dcgan": signal.SIGTERM, "hmm": signal.SIGKILL}
+
+
+# -- tiny examples -------------------------------------------------------------------------------------
+
+
+def write_examples(out: Path, encoding: dict[str, Any], spec: Spec, arrays: dict[str, np.ndarray]) -> Path:
+    """A folder as transform writes it, of a training split only."""
+    with writing(out, "transform") as (folder, manifest):
+        write_json(folder / "encoding.json", encoding)
+        (folder / "spec.json").write_text(spec.model_dump_json(), "utf-8")
+        for name, array in arrays.items():
+            np.save(folder / f"train-00000.{name}.npy", array, allow_pickle=False)
+        manifest["counts"] = {"train": len(arrays["x"]), "validation": 0, "test": 0}
+        manifest["data_fingerprint"] = manifest["fingerprint"] = fingerprint_of(encoding, len(arrays["x"]))
+    return out
+
+
+def image_examples(out: Path, binarise: str, x: np.ndarray | None = None) -> Path:
+    """Pictures of 8x8 (three more than whole batches), or the given."""
+    if x is None:
+        x = np.random.default_rng(0).integers(0, 256, (STEPS * BATCH + 3, 8, 8, 1), np.uint8)
+    encoding = {"modality": "images", "size": list(x.shape[1:]), "binarise": binarise, "classes": []}
+    levels = 256 if binarise == "none" else 2
+    return write_examples(out, encoding, Spec(kind="image", shape=x.shape[1:], levels=levels), {"x": x})
+
+
+def token_examples(out: Path, count: int = STEPS * BATCH + 3, vocabulary: int = 5) -> Path:
+    """Sequences of 6 tokens; the first of each tells which example it is, as far as there are symbols."""
+    x = np.random.default_rng(0).integers(0, vocabulary, (count, 6), np.int32)
+    x[:, 0] = np.arange(count) % vocabulary
+    encoding = {"modality": "text", "length": 6, "vocabulary": [chr(65 + i) for i in range(vocabulary)]}
+    spec = Spec(kind="tokens", shape=(6,), vocabulary=vocabulary)
+    return write_examples(out, encoding, spec, {"x": x, "length": np.full(count, 6, np.int32)})
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("training")
+    image_examples(root / "vae", "sample")  # fresh noise each epoch has to go on too
+    image_examples(root / "dcgan", "none")
+    token_examples(root / "hmm")
+    return root
+
+
+# -- killed and run again ------------------------------------------------------------------------------
+
+
+def learn(family: str, root: Path, home: str, settings: TrainSettings = SETTINGS) -> Path:
+    """Trains with a home of its own and returns the model's folder."""
+    former = os.environ.get("MOZART_HOME")
+    os.environ["MOZART_HOME"] = str(root / home)
+    try:
+        out = root / home / "model"
+        train(root / family, out, ModelSettings(family=family, config=CONFIGS[family]), settings, {})
+    finally:
+        os.environ.pop("MOZART_HOME")
+        if former is not None:
+            os.environ["MOZART_HOME"] = former
+    return out
+
+
+def die_after_first_snapshot(family: str, root: str) -> None:
+    """What the killed processes run: a signal comes a moment after the first snapshot."""
+    write = Snapshots.write
+
+    def kill() -> None:
+        time.sleep(0.001)
+        os.kill(os.getpid(), DEATHS[family])
+
+    def write_and_die(self: Snapshots, *args: Any) -> None:
+        write(self, *args)
+        if not threads:
+            threads.append(threading.Thread(target=kill))
+            threads[0].start()
+
+    threads: list[threading.Thread] = []
+    Snapshots.write = write_and_die  # type: ignore[method-assign]
+    learn(family, Path(root), f"{family}-killed")
+
+
+@pytest.fixture(scope="module")
+def killed(root: Path) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """One process a family, all at once: they are started before the first is waited for."""
+    code = "from tests.components.test_training import die_after_first_snapshot as run; run({!r}, {!r})"
+    started = {
+        family: subprocess.Popen(
+            [sys.executable, "-c", code.format(family, str(root))],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for family in CONFIGS
+    }
+    yield started
+    for process in started.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(killed: dict[str, subprocess.Popen[str]], root: Path) -> dict[str, Path]:
+    return {family: learn(family, root, f"{family}-whole") for family in CONFIGS}
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_killed_training_goes_on_in_a_new_process_to_the_same_bytes(
+    family: str,
+    root: Path,
+    killed: dict[str, subprocess.Popen[str]],
+    uninterrupted: dict[str, Path],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    output, _ = killed[family].communicate(timeout=300)
+    home = root / f"{family}-killed"
+    snapshots = sorted(home.glob("snapshots/*/*.safetensors"))
+    last = int(snapshots[-1].stem)
+    assert 0 < last < STEPS * EPOCHS
+    if DEATHS[family] == signal.SIGTERM:
+        assert killed[family].returncode == 143, output[-2000:]
+        assert f"stopped at step {last}; the same command goes on from there" in output
+    else:
+        assert killed[family].returncode == -signal.SIGKILL, output[-2000:]
+    assert not (home / "model").exists()
+
+    model = learn(family, root, f"{family}-killed")
+    assert f"going on from the snapshot of step {last} of {STEPS * EPOCHS}" in capfd.readouterr().out
+    whole = uninterrupted[family]
+    assert sha256_of(model / "weights.safetensors") == sha256_of(whole / "weights.safetensors")
+    assert read_json(model / "model.json") == read_json(whole / "model.json")
+    assert (model / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+    assert sorted(entry.name for entry in home.iterdir()) == ["model", "snapshots"]
+    assert list((home / "snapshots").iterdir()) == []  # finished: nothing to go on from
+
+
+def test_a_finished_training_is_a_whole_artifact(uninterrupted: dict[str, Path], root: Path) -> None:
+    for family, folder in uninterrupted.items():
+        assert reading(folder)["step"] == "train"
+        rows = read_history(folder / "history.csv")
+        assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
+        assert all(np.isfinite(list(row.values())).all() for row in rows)
+        provenance = read_json(folder / "provenance.json")
+        assert provenance["seed"] == SETTINGS.seed
+        assert provenance["data_fingerprint"] == Examples(root / family).manifest["data_fingerprint"]
+        assert list((folder / "tensorboard").rglob("events*"))
+
+
+def test_the_model_learnt_something(uninterrupted: dict[str, Path]) -> None:
+    for family in ("vae", "hmm"):
+        rows = read_history(uninterrupted[family] / "history.csv")
+        assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_the_seed_decides_the_model(root: Path, uninterrupted: dict[str, Path]) -> None:
+    digests = {read_json(uninterrupted["hmm"] / "model.json")["digest"]}
+    for seed in (3, 4):
+        settings = SETTINGS.model_copy(update={"seed": seed})
+        digests.add(read_json(learn("hmm", root, f"seed-{seed}", settings) / "model.json")["digest"])
+    assert len(digests) == 2
+
+
+# -- every step is taken -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recorder_class() -> Any:
+    """A family that learns nothing and counts how often it was shown each example."""
+    import tensorflow as tf
+
+    from keras_models.base import GenerativeModel
+    from keras_models.config import FamilyConfig
+
+    class Recorder(GenerativeModel):
+        kinds = ("tokens",)
+
+        def __init__(self, spec: Spec, growth: float = 1.0, spoilt_after: int = 1_000_000) -> None:
+            super().__init__(spec, FamilyConfig())
+            self.growth, self.spoilt_after = growth, spoilt_after
+            self.seen = self.add_weight(shape=(spec.vocabulary,), initializer="zeros", name="seen")
+            self.told = self.add_weight(shape=(), initializer="ones", name="told")
+            self.steps = self.add_weight(shape=(), initializer="zeros", name="steps")
+            self.silent = self.add_weight(shape=(), initializer="zeros", name="silent")
+            self.epochs: list[np.ndarray] = []
+            self.built = True
+
+        def train_step(self, batch: Any) -> Any:
+            shown = tf.one_hot(batch["x"][:, 0], self.spec.vocabulary)
+            self.seen.assign_add(tf.reduce_sum(shown, axis=0))
+            self.steps.assign_add(1.0)
+            self.silent.assign(tf.where(self.steps > self.spoilt_after, float("nan"), 0.0))
+            return self.track({"loss": self.told})
+
+        def end_epoch(self) -> None:
+            self.epochs.append(self.seen.numpy())
+            self.seen.assign(tf.zeros_like(self.seen))
+            self.told.assign(self.told * self.growth)
+
+    return Recorder
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "snapshot_steps"),
+    [(29, 4, 500), (33, 3, 500), (64, 1, 500), (37, 1, 500), (24, 2, 5), (9, 9, 1)],
+)
+def test_each_epoch_shows_whole_batches_of_different_examples(
+    tmp_path: Path, recorder_class: Any, count: int, batch_size: int, snapshot_steps: int
+) -> None:
+    from components.training import STEPS_AT_ONCE, fit
+
+    examples = Examples(token_examples(tmp_path / "examples", count, vocabulary=count))
+    model = recorder_class(examples.spec)
+    settings = TrainSettings(epochs=3, batch_size=batch_size, snapshot_steps=snapshot_steps)
+    snapshots = Snapshots(tmp_path / "snapshots")
+    rows = fit(model, examples, settings, snapshots)
+    steps = count // batch_size
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert steps % model.steps_per_execution == 0
+    assert model.steps_per_execution <= min(STEPS_AT_ONCE, snapshot_steps)
+    assert float(model.steps) == 3 * steps
+    assert len(model.epochs) == 3
+    for seen in model.epochs:
+        assert seen.max() == 1
+        assert seen.sum() == steps * batch_size
+    if count % batch_size:
+        assert any((a != b).any() for a, b in itertools.pairwise(model.epochs))
+
+
+def test_no_step_at_all_is_an_error(tmp_path: Path, recorder_class: Any) -> None:
+    from components.training import fit
+
+    examples = Examples(token_examples(tmp_path / "examples", 7, vocabulary=7))
+    with pytest.raises(
+        DataError, match=r"holds 7 examples, fewer than one batch of 8: set train\.batch_size"
+    ):
+        fit(recorder_class(examples.spec), examples, TrainSettings(batch_size=8))
+
+
+@pytest.mark.filterwarnings("ignore:.*ran out of data.*")
+def test_fewer_steps_than_promised_are_an_error(tmp_path: Path, recorder_class: Any) -> None:
+    from components.training import fit
+
+    class Short(Examples):
+        def stream(self, *args: Any) -> Any:
+            return super().stream(*args).take(6)
+
+    examples = Short(token_examples(tmp_path / "examples", 8, vocabulary=8))
+    with pytest.raises(DataError, match="training stopped at step 6 of 8"):
+        fit(recorder_class(examples.spec), examples, TrainSettings(batch_size=2, epochs=2, snapshot_steps=2))
+
+
+# -- bad numbers ---------------------------------------------------------------------------------------
+
+
+def vae_of(examples: Examples) -> Any:
+    from components.train import make
+
+    config = {"latent": 2, "hidden": [4], "decoder": "gaussian"}
+    return make(ModelSettings(family="vae", config=config), examples, seed=0)
+
+
+def test_a_nan_in_the_data_stops_the_call_that_meets_it(tmp_path: Path) -> None:
+    from components.examples import _Order
+    from components.training import fit
+
+    x = np.random.default_rng(0).uniform(0, 255, (40, 4, 4, 1)).astype(np.float32)
+    bad = 17
+    x[bad, 2, 2, 0] = np.nan
+    examples = Examples(image_examples(tmp_path / "examples", "none", x))
+    settings = TrainSettings(epochs=2, batch_size=2, snapshot_steps=4)  # 20 steps an epoch, 4 a call
+    meets = int(np.flatnonzero(_Order(40, settings.seed).of(0) == bad)[0]) // 2
+    call_ends = (meets // 4 + 1) * 4
+    model = vae_of(examples)
+    snapshots = Snapshots(tmp_path / "snapshots")
+    with pytest.raises(DataError) as error:
+        fit(model, examples, settings, snapshots)
+    assert f"training stopped at step {call_ends}: kl, loss, reconstruction is not finite" in str(error.value)
+    assert "the first bad tensor is 'encoder/" in str(error.value)
+    step, _ = snapshots.restore(vae_of(examples))
+    assert step == call_ends - 4  # no snapshot of what is spoilt
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_weight_that_is_not_finite_stops_the_first_call(tmp_path: Path, number: float) -> None:
+    from components.training import first_not_finite, fit
+
+    x = np.random.default_rng(0).integers(0, 256, (16, 4, 4, 1), np.uint8)
+    examples = Examples(image_examples(tmp_path / "examples", "none", x))
+    model = vae_of(examples)
+    assert first_not_finite(model) is None
+    kernel = model.decoder.layers[-1].kernel
+    value = kernel.numpy()
+    value[0, 0] = number
+    kernel.assign(value)
+    assert first_not_finite(model) == kernel.path
+    with pytest.raises(
+        DataError, match=r"stopped at step 4: .*not finite; the first bad tensor is '\w+coder/"
+    ):
+        fit(model, examples, TrainSettings(epochs=3, batch_size=2, snapshot_steps=4))
+
+
+def test_a_silent_nan_is_found_before_a_snapshot_and_at_the_end(tmp_path: Path, recorder_class: Any) -> None:
+    """A tensor that no reported number depends on, as a moving average is."""
+    from components.training import fit
+
+    examples = Examples(token_examples(tmp_path / "examples", 20, vocabulary=20))
+    settings = TrainSettings(epochs=2, batch_size=2, snapshot_steps=2)
+    snapshots = Snapshots(tmp_path / "snapshots")
+    with pytest.raises(DataError, match="stopped at step 6: the tensor 'test_training/silent' is not finite"):
+        fit(recorder_class(examples.spec, spoilt_after=4), examples, settings, snapshots)
+    assert sorted(int(file.stem) for file in snapshots.folder.iterdir()) == [2, 4]
+    with pytest.raises(
+        DataError, match="after training 'test_training/silent' is not finite: nothing is kept"
+    ):
+        fit(recorder_class(examples.spec, spoilt_after=4), examples, settings)
+
+
+def test_a_curve_that_leaves_the_first_epoch_s_size_has_diverged(tmp_path: Path, recorder_class: Any) -> None:
+    from components.training import fit
+
+    examples = Examples(token_examples(tmp_path / "examples", 8, vocabulary=8))
+    settings = TrainSettings(epochs=4, batch_size=2)
+    rows = fit(recorder_class(examples.spec, growth=12.0), examples, settings)
+    assert rows[-1]["loss"] == 12**3  # below a thousand times (1 + 1)
+    with pytest.raises(
+        DataError, match=r"training diverged: loss is 2\.2e\+03 in epoch 4 and was 1 in the first"
+    ):
+        fit(recorder_class(examples.spec, growth=13.0), examples, settings)
+
+
+def test_a_family_that_cannot_learn_these_data_is_a_config_error(root: Path) -> None:
+    from components.train import make
+
+    with pytest.raises(ConfigError, match="model 'hmm': family 'hmm' learns tokens data"):
+        make(ModelSettings(family="hmm"), Examples(root / "dcgan"), 0)
+    with pytest.raises(ConfigError, match=r"data\.encode\.binarise"):
+        make(ModelSettings(family="vae"), Examples(root / "dcgan"), 0)

@@ -1,0 +1,177 @@
+"""Validate: gate 1 lets sound data through, and says in a sentence what is wrong with the others."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.artifacts import read_json, reading
+from components.errors import IntegrityError
+from components.ingest import SPLITS, ingest
+from components.settings import DataSettings, TrainSettings
+from components.statistics import statistics
+from components.validate import validate
+
+HALF = {"train": 0.5, "validation": 0.25, "test": 0.25}
+
+
+def judged(out: Path, batch_size: int = 8, **data: Any) -> dict[str, Any]:
+    settings = DataSettings.parse({"split": HALF, **data})
+    ingest(settings, out / "records")
+    found = statistics(out / "records", out / "statistics")
+    assert read_json(out / "statistics/statistics.json") == found
+    train = TrainSettings(batch_size=batch_size)
+    report = validate(out / "records", out / "statistics", out / "report", settings, train)
+    assert read_json(out / "report/report.json") == report
+    assert reading(out / "report")["fingerprint"] == report["data_fingerprint"]
+    assert report["verdict"] == ("fail" if report["anomalies"] else "pass")
+    return report
+
+
+def picture(file: Path, seed: int, side: int = 4) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    Image.fromarray(values).save(file)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 pictures of two classes."""
+    folder = tmp_path_factory.mktemp("many")
+    for i in range(60):
+        picture(folder / "ab"[i % 2] / f"{i:02d}.png", i)
+    return folder
+
+
+@pytest.fixture
+def folder(many: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(many, tmp_path / "pictures"))
+
+
+def test_sound_pictures_pass(folder: Path, tmp_path: Path) -> None:
+    report = judged(tmp_path, source=f"images:{folder}")
+    assert report["anomalies"] == []
+    assert report["counts"]["read"] == 60
+
+
+def test_sound_text_passes(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("some words and some more\n" * 200, "utf-8")
+    report = judged(tmp_path, source=f"text:{tmp_path / 'words.txt'}", read={"block": 100})
+    assert report["anomalies"] == []
+
+
+@pytest.mark.parametrize(("broken", "verdict"), [(3, "pass"), (4, "fail")])
+def test_more_unreadable_records_than_tolerated(
+    folder: Path, tmp_path: Path, broken: int, verdict: str
+) -> None:
+    for i in range(broken):
+        (folder / "a" / f"broken{i}.png").write_bytes(b"none")
+    report = judged(tmp_path, source=f"images:{folder}", max_rejected=0.05)
+    assert report["verdict"] == verdict
+    if verdict == "fail":
+        (sentence,) = report["anomalies"]
+        assert f"{broken} of {60 + broken} records (6.2%) cannot be read" in sentence
+        assert "tolerates 5.0% (data.max_rejected)" in sentence
+        assert "the first is a/broken0.png: UnidentifiedImageError" in sentence
+        assert str(tmp_path / "records/rejected/rejected.jsonl") in sentence
+
+
+def test_nothing_but_unreadable_records(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/broken.png").write_bytes(b"none")
+    report = judged(tmp_path, source=f"images:{tmp_path / 'pictures'}", max_rejected=1.0)
+    assert [sentence.split(":")[0] for sentence in report["anomalies"]] == [
+        f"the {split} split holds no record (1 were read)" for split in SPLITS
+    ]
+
+
+def test_a_split_without_a_record(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("one block of text\n", "utf-8")
+    report = judged(tmp_path, batch_size=1, source=f"text:{tmp_path / 'one.txt'}")
+    assert len(report["anomalies"]) == 2
+    for sentence in report["anomalies"]:
+        assert "split holds no record (1 were read): give more data or change data.split" in sentence
+
+
+def test_fewer_records_than_a_batch(folder: Path, tmp_path: Path) -> None:
+    report = judged(tmp_path, batch_size=64, source=f"images:{folder}")
+    count = report["counts"]["train"]
+    assert report["anomalies"] == [
+        f"the train split holds {count} records, fewer than one batch of 64: "
+        "give more data or set train.batch_size lower"
+    ]
+
+
+def test_mixed_sizes_and_the_remedy(folder: Path, tmp_path: Path) -> None:
+    picture(folder / "a/large.png", 0, side=6)
+    report = judged(tmp_path / "mixed", source=f"images:{folder}")
+    assert report["anomalies"] == [
+        "the images have 2 different sizes (4x4x3: 60, 6x6x3: 1): set data.read.resize, e.g. 32"
+    ]
+    mended = judged(tmp_path / "mended", source=f"images:{folder}", read={"resize": 4})
+    assert mended["verdict"] == "pass"
+
+
+def test_a_class_that_a_split_lacks_wherever_it_is(folder: Path, tmp_path: Path) -> None:
+    """One picture lies in one split: the two others lack its class, the training split perhaps."""
+    lacking = set()
+    for i, name in enumerate("0123456789"):
+        if lacking == set(SPLITS):
+            break
+        picture(folder / "rare" / f"{name}.png", 0)
+        report = judged(tmp_path / name, source=f"images:{folder}")
+        assert len(report["anomalies"]) == 2, i
+        for sentence in report["anomalies"]:
+            assert sentence.endswith(" split has no example of class rare: give more data")
+            lacking.add(sentence.split()[1])
+        shutil.rmtree(folder / "rare")
+    assert lacking == set(SPLITS)
+
+
+def test_pictures_outside_of_the_class_folders(folder: Path, tmp_path: Path) -> None:
+    for i in range(3):
+        picture(folder / f"{i}.png", i)
+    report = judged(tmp_path, source=f"images:{folder}")
+    assert (
+        "3 images lie outside of the class folders: move each into its class's folder" in report["anomalies"]
+    )
+
+
+def test_pictures_without_classes_pass(tmp_path: Path) -> None:
+    for i in range(40):
+        picture(tmp_path / "pictures" / f"{i}.png", i)
+    assert judged(tmp_path, source=f"images:{tmp_path / 'pictures'}")["verdict"] == "pass"
+
+
+def test_pictures_of_one_value(folder: Path, tmp_path: Path) -> None:
+    for file in folder.rglob("*.png"):
+        Image.new("RGB", (4, 4), (9, 9, 9)).save(file)
+    report = judged(tmp_path, source=f"images:{folder}")
+    assert report["anomalies"] == ["every training image is of one single value: there is nothing to learn"]
+
+
+def test_a_text_of_one_character(tmp_path: Path) -> None:
+    (tmp_path / "rule.txt").write_text("\n" * 5000, "utf-8")
+    report = judged(tmp_path, source=f"text:{tmp_path / 'rule.txt'}", read={"block": 50})
+    assert report["anomalies"] == [
+        "the training text repeats one single character: there is nothing to learn"
+    ]
+
+
+def test_statistics_that_were_changed_are_not_judged(folder: Path, tmp_path: Path) -> None:
+    judged(tmp_path, source=f"images:{folder}")
+    (tmp_path / "statistics/statistics.json").write_text("{}", "utf-8")
+    with pytest.raises(IntegrityError, match=r"statistics\.json"):
+        validate(
+            tmp_path / "records",
+            tmp_path / "statistics",
+            tmp_path / "again",
+            DataSettings(source=f"images:{folder}"),
+            TrainSettings(),
+        )
