@@ -97,10 +97,6 @@ def _classes(
     if counts is None:
         return []
     names = [name for name in counts if name]
-    if names and counts.get(""):
-        return [
-            f"{counts['']} training images have no class and the others have: sort every image into a subfolder"
-        ]
     if len(names) > 1 or model is None or gates is None:
         return []
     by_default = "classifier_fid" if describe(model.family).likelihood == "none" else ""

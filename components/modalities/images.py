@@ -2,8 +2,6 @@
 
 A record keeps the pixels as they are stored; an example is uint8 `[height, width, channels]` on a
 grid of `levels`; a model is given float32 in [0, 1], binary where the recipe says so.
-Pillow is the only decoder (TensorFlow's narrows 16 bits and ignores EXIF). Policy: EXIF orientation
-applied, alpha laid on white, 16 bits scaled to 8, the first frame of an animation.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from components import idx
+from components.decoding import pixels_of, resized
 from components.errors import DataError
 from components.modalities import Record, Rejected, location
 from components.settings import Settings
@@ -37,7 +36,6 @@ RECORD = [
     pa.field("label", pa.string()),
 ]
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-MAX_PIXELS = 50_000_000  # a larger image is an error, not a warning: decompression bombs
 CHUNK_BYTES = 8_000_000
 
 
@@ -129,8 +127,8 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
         images = idx.array_of(Path(chunk["images"]))[chunk["start"] : chunk["stop"]]
         labels = idx.array_of(Path(chunk["labels"]))[chunk["start"] : chunk["stop"]]
         for i, (image, label) in enumerate(zip(images, labels, strict=True), chunk["start"]):
-            resized = _resize(image[..., None], options.resize)
-            yield _record(f"{chunk['part']}/{i:07d}", resized, str(label), chunk["official"])
+            pixels = resized(image[..., None], options.resize)
+            yield _record(f"{chunk['part']}/{i:07d}", pixels, str(label), chunk["official"])
     else:
         for path in map(Path, chunk["paths"]):
             key = path.relative_to(chunk["root"])
@@ -139,7 +137,7 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
             try:
                 if name != key.as_posix():
                     raise ValueError("the file's name is not UTF-8")
-                yield _record(name, _decode(path, options), label, None)
+                yield _record(name, pixels_of(path, options.colour, options.resize), label, None)
             except Exception as error:  # whatever Pillow raises on a foreign file is a reason, not a crash
                 yield Rejected(name, f"{type(error).__name__}: {error}")
 
@@ -154,38 +152,6 @@ def _record(key: str, image: np.ndarray, label: str | None, part: str | None) ->
         "label": label,
     }
     return Record(key, fields, part)
-
-
-def _decode(path: Path, options: Read) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError(f"{opened.width}x{opened.height} pixels; the most is {MAX_PIXELS:,}")
-        opened.load()
-        image: Any = ImageOps.exif_transpose(opened)
-        if image.mode.startswith(("I", "F")):  # 16 bits and more: scale, where Pillow would clip
-            wide = np.asarray(image, np.float64)
-            narrow = np.rint(wide / max(wide.max(), 65535) * 255).astype(np.uint8)
-            if "transparency" in image.info:
-                narrow[wide == image.info["transparency"]] = 255
-            image = Image.fromarray(narrow)
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        pixels = np.asarray(image.convert("L" if options.colour == "grey" else "RGB"), np.uint8)
-    return _resize(pixels[..., None] if pixels.ndim == 2 else pixels, options.resize)
-
-
-def _resize(image: np.ndarray, side: int | None) -> np.ndarray:
-    """Centre crop to a square, then an antialiased resize to `side`."""
-    if side is None or image.shape[:2] == (side, side):
-        return image
-    from PIL import Image, ImageOps
-
-    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-    fitted = np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS), np.uint8)
-    return fitted.reshape(side, side, image.shape[-1])
 
 
 # -- records → statistics ------------------------------------------------------------------------------

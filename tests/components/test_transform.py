@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.artifacts import reading
-from components.errors import DataError, IntegrityError
+from components.errors import DataError, IntegrityError, ResourceError
 from components.examples import Examples, gather
 from components.ingest import SPLITS, ingest, shards_of
 from components.settings import DataSettings
@@ -112,6 +112,13 @@ def test_changed_records_are_not_encoded(tmp_path: Path, grey: Examples, out: Pa
     with pytest.raises(IntegrityError, match=r"more\.parquet is not in the manifest"):
         transform(records, out / "statistics", tmp_path / "examples", DataSettings(source="digits"))
     assert not (tmp_path / "examples").exists()
+
+
+def test_a_full_disk_is_said_with_the_path(out: Path, grey: Examples, tiny_disk: Path) -> None:
+    examples = tiny_disk / "examples"
+    with pytest.raises(ResourceError, match=f"the disk is full while writing {examples}"):
+        transform(out / "records", out / "statistics", examples, DataSettings(source="digits"))
+    assert list(tiny_disk.iterdir()) == []
 
 
 # -- several shards ------------------------------------------------------------------------------------
