@@ -155,8 +155,10 @@ def _explained(error: Exception, uri: str) -> RegistryError | ResourceError:
     """The first line of MLflow's error, in a sentence of ours."""
     said = str(error).strip() or type(error).__name__
     line = shown(said.splitlines()[0])[:300]
-    if "database or disk is full" in said or "readonly database" in said:
-        return ResourceError(f"the registry {shown(uri)} cannot be written ({line}): make room, run again")
+    if "database or disk is full" in said:
+        return ResourceError(f"the disk is full: the registry {shown(uri)} needs room; make some, run again")
+    if "readonly database" in said:
+        return ResourceError(f"the registry {shown(uri)} cannot be written: its file is read-only")
     return RegistryError(f"the registry {shown(uri)} did not answer as it should: {line}")
 
 

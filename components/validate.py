@@ -47,7 +47,8 @@ def validate(
     counts = found["counts"]
     anomalies = [
         *_rejections(counts, records, data.max_rejected),
-        *_sizes(counts, train.batch_size),
+        *_sizes(counts),
+        *_batches(found, data, train.batch_size),
     ]
     if all(counts[split] for split in SPLITS):
         anomalies += modalities()[found["modality"]].anomalies(found["splits"])
@@ -76,35 +77,45 @@ def _rejections(counts: dict[str, int], records: Path, tolerated: float) -> list
     ]
 
 
-def _sizes(counts: dict[str, int], batch_size: int) -> list[str]:
-    found = [
+def _sizes(counts: dict[str, int]) -> list[str]:
+    return [
         f"the {split} split holds no record ({counts['read']} were read): give more data or change data.split"
         for split in SPLITS
         if not counts[split]
     ]
-    if 0 < counts["train"] < batch_size:
-        found.append(
-            f"the train split holds {counts['train']} records, fewer than one batch of {batch_size}: "
-            "give more data or set train.batch_size lower"
-        )
-    return found
+
+
+def _batches(found: dict[str, Any], data: DataSettings, batch_size: int) -> list[str]:
+    """A record is one example, unless the kind of data counts them otherwise."""
+    modality = modalities()[found["modality"]]
+    count = found["counts"]["train"]
+    if count and hasattr(modality, "examples"):
+        count = modality.examples(found["splits"]["train"], modality.Encode.parse(data.encode))
+    if not 0 < count < batch_size:
+        return []
+    return [
+        f"the train split holds {count} examples, fewer than one batch of {batch_size}: "
+        "give more data or set train.batch_size lower"
+    ]
 
 
 def _classes(
     counts: dict[str, int] | None, model: ModelSettings | None, gates: GateSettings | None
 ) -> list[str]:
-    """Classes that gate 2 needs and the images lack. Images without a class are counted under ''."""
-    if counts is None:
-        return []
-    names = [name for name in counts if name]
-    if len(names) > 1 or model is None or gates is None:
+    """Classes that gate 2 needs and the data lack. Images without a class are counted under ''."""
+    if model is None or gates is None:
         return []
     by_default = "classifier_fid" if describe(model.family).likelihood == "none" else ""
-    asked = sorted(NEED_CLASSES & {gates.metric or by_default, *gates.limits})
-    if not asked:
+    asked = ", ".join(sorted(NEED_CLASSES & {gates.metric or by_default, *gates.limits}))
+    names = [name for name in counts or {} if name]
+    if not asked or len(names) > 1:
         return []
+    if counts is None:
+        return [
+            f"gate 2 asks for {asked}, which is measured of images only: change gates.metric, gates.limits"
+        ]
     return [
-        f"gate 2 asks for {', '.join(asked)}, which needs labelled images of two classes or more, and these have "
+        f"gate 2 asks for {asked}, which needs labelled images of two classes or more, and these have "
         f"{'one' if names else 'none'}: sort the files into one subfolder a class, or change gates.metric and "
         "gates.limits"
     ]

@@ -282,38 +282,13 @@ def sample(
       mozart sample digits-dcgan --count 64 --seed 7 --out grid.png
       mozart sample digits-vae:1 --count 16
     """
-    import tempfile
-    from pathlib import Path
-
-    from components.artifacts import explain_os_error, read_json
-    from components.bundle import load_bundle
     from components.home import home
-    from components.modalities import modalities
     from components.registry import Registry
+    from pipelines.sampling import sample_to_file
 
     version = Registry(home()).resolve(model)
-    encoding = read_json(version.bundle_path / "encoding.json")
-    wanted = Path(out)
-    named = bool(out) and not wanted.is_dir()
-    folder = wanted.parent if named else wanted
-    name = wanted.name if named else f"{version.name}-{version.version}-seed{seed}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".mozart-") as beside:
-            with _without_native_noise():
-                drawn = load_bundle(version.bundle_path).sample(count, seed=seed)  # checks every digest first
-            written = modalities()[encoding["modality"]].write_samples(
-                drawn, encoding, Path(beside) / "samples"
-            )
-            suffix = wanted.suffix if named else ""
-            if suffix not in ("", written.suffix):
-                raise ConfigError(
-                    f"--out {out}: samples of this model are written as {written.suffix}; name it "
-                    f"{wanted.stem}{written.suffix}"
-                )
-            path = written.rename(folder / (name if suffix else name + written.suffix))
-    except OSError as error:
-        raise explain_os_error(error, folder / name) from error
+    with _without_native_noise():
+        path = sample_to_file(version, count, seed, out)
     typer.echo(f"{count} samples of {version.name} version {version.version}, seed {seed}: {path}")
 
 

@@ -11,6 +11,7 @@ A module of this folder offers:
     read(chunk, read)             → Record or Rejected, one by one
     summarise(table) merge(a, b)  mergeable statistics of records, JSON-like
     anomalies(statistics, ...)    → sentences that stop the line at gate 1
+    examples(statistics, encode)  → how many at least, only where a record is not just one
     fit(statistics, encode)       → encoding, JSON-like: all that encode and decode need
     spec(encoding)                → Spec
     encode(table, encoding)       → arrays of examples

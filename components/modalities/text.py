@@ -113,6 +113,11 @@ def anomalies(statistics: dict[str, dict[str, Any]]) -> list[str]:
     return []
 
 
+def examples(statistics: dict[str, Any], options: Encode) -> int:
+    """The least number of windows that the blocks of one split give."""
+    return max(statistics["records"], statistics["characters"] // options.length)
+
+
 def fit(statistics: dict[str, dict[str, Any]], options: Encode) -> dict[str, Any]:
     """The encoding: the vocabulary of the training split, the unknown symbol first."""
     return {

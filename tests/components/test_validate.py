@@ -13,7 +13,7 @@ from PIL import Image
 from components.artifacts import read_json, reading
 from components.errors import IntegrityError
 from components.ingest import SPLITS, ingest
-from components.settings import DataSettings, TrainSettings
+from components.settings import DataSettings, GateSettings, ModelSettings, TrainSettings
 from components.statistics import statistics
 from components.validate import validate
 
@@ -103,9 +103,50 @@ def test_fewer_records_than_a_batch(folder: Path, tmp_path: Path) -> None:
     report = judged(tmp_path, batch_size=64, source=f"images:{folder}")
     count = report["counts"]["train"]
     assert report["anomalies"] == [
-        f"the train split holds {count} records, fewer than one batch of 64: "
+        f"the train split holds {count} examples, fewer than one batch of 64: "
         "give more data or set train.batch_size lower"
     ]
+
+
+def test_the_examples_of_a_text_are_its_windows_not_its_blocks(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("some words and some more\n" * 800, "utf-8")
+    source = {"source": f"text:{tmp_path / 'words.txt'}", "encode": {"length": 16}}
+    report = judged(tmp_path, batch_size=64, **source)
+    assert report["counts"]["train"] < 64
+    assert report["anomalies"] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "gates", "asked"),
+    [
+        ("normal", {"metric": "classifier_fid"}, "classifier_fid"),
+        ("normal", {"limits": {"recall": {"min": 0.1}, "nats": {"max": 9}}}, "recall"),
+        ("dcgan", {}, "classifier_fid"),
+        ("normal", {}, ""),
+        ("dcgan", {"metric": "copy_rate"}, ""),
+    ],
+)
+def test_what_gate_2_will_ask_for_needs_classes(
+    folder: Path, tmp_path: Path, model: str, gates: dict[str, Any], asked: str
+) -> None:
+    shutil.rmtree(folder / "b")
+    judged(tmp_path, source=f"images:{folder}")
+    report = validate(
+        tmp_path / "records",
+        tmp_path / "statistics",
+        tmp_path / "again",
+        DataSettings(source=f"images:{folder}"),
+        TrainSettings(batch_size=8),
+        ModelSettings(family=model),
+        GateSettings.parse(gates),
+    )
+    if asked:
+        (sentence,) = report["anomalies"]
+        assert sentence.startswith(
+            f"gate 2 asks for {asked}, which needs labelled images of two classes or more, and these have one:"
+        )
+    else:
+        assert report["anomalies"] == []
 
 
 def test_mixed_sizes_and_the_remedy(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""One pipeline from one source: what is compiled is what runs here, and the steps hold no logic."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+from google.protobuf import json_format
+
+from components.errors import ConfigError, DataError
+from pipelines import steps
+from pipelines.factory import STEPS, arguments, compile_to, pipeline
+from pipelines.recipe import load_recipe
+from tests.pipelines.line import ROOT
+
+SECRET = "hunter2-canary"
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The IR of `digits-dcgan` as text, written while the environment held a secret."""
+    file = tmp_path_factory.mktemp("compiled") / "new" / "pipeline.yaml"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+        patch.setenv("MLFLOW_TRACKING_URI", f"http://somebody:{SECRET}@registry.example")
+        compile_to(load_recipe("digits-dcgan"), file)
+    return file.read_text("utf-8")
+
+
+def spec_of(text: str) -> dict:
+    return next(yaml.safe_load_all(text))
+
+
+def tasks_of(spec: dict) -> dict[str, dict]:
+    """Every task of the pipeline and of the groups under its conditions."""
+    groups = [spec["root"], *spec["components"].values()]
+    return {name: task for group in groups for name, task in group.get("dag", {}).get("tasks", {}).items()}
+
+
+def test_the_compiled_pipeline_has_the_seven_steps_and_the_two_gates(compiled):
+    spec = spec_of(compiled)
+    assert spec["pipelineInfo"]["name"] == "digits-dcgan"
+    tasks = tasks_of(spec)
+    assert set(STEPS) <= set(tasks)
+    conditions = [task["triggerPolicy"]["condition"] for task in tasks.values() if "triggerPolicy" in task]
+    assert len(conditions) == 2
+    assert all("== 'pass'" in condition for condition in conditions)
+    assert any("validate-Output" in condition for condition in conditions)
+    assert any("evaluate-Output" in condition for condition in conditions)
+    uncached = [name for name in STEPS if not tasks[name].get("cachingOptions", {}).get("enableCache")]
+    assert uncached == ["publish"], "the registry may have changed: publishing looks itself"
+
+
+def test_publishing_stands_under_both_conditions(compiled):
+    spec = spec_of(compiled)
+    inside = [
+        name for name, part in spec["components"].items() if "publish" in part.get("dag", {}).get("tasks", {})
+    ]
+    (group,) = inside
+    (around,) = [part for part in spec["components"].values() if group in groups_called_by(part)]
+    assert {"transform", "train", "evaluate"} <= set(around["dag"]["tasks"])
+    assert "publish" not in spec["root"]["dag"]["tasks"]
+
+
+def groups_called_by(part: dict) -> list[str]:
+    return [task["componentRef"]["name"] for task in part.get("dag", {}).get("tasks", {}).values()]
+
+
+def test_what_is_compiled_is_what_runs_here(compiled):
+    here = json_format.MessageToDict(pipeline("digits-dcgan").pipeline_spec)
+    there = spec_of(compiled)
+    for parameter in there["root"]["inputDefinitions"]["parameters"].values():
+        parameter.pop("defaultValue")
+    assert there == here
+
+
+def test_the_recipe_travels_as_default_parameters(compiled):
+    parameters = spec_of(compiled)["root"]["inputDefinitions"]["parameters"]
+    given = arguments(load_recipe("digits-dcgan"))
+    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == given
+
+
+def test_it_holds_no_secret_and_no_path_of_this_machine(compiled):
+    assert SECRET not in compiled
+    for place in (ROOT, Path.home(), Path.cwd(), "/tmp", "/work/"):
+        assert f"{place}" not in compiled
+
+
+def test_compiling_refuses_what_it_cannot_mean(tmp_path):
+    with pytest.raises(ConfigError, match=r"name the file \*.yaml"):
+        compile_to(load_recipe("digits-vae"), tmp_path / "pipeline.json")
+    with pytest.raises(ConfigError, match="needs your own file"):
+        compile_to(load_recipe("text-hmm"), tmp_path / "pipeline.yaml")
+    with pytest.raises(DataError, match="there is no file"):
+        compile_to(load_recipe("text-hmm", ["data.source=text:nowhere.txt"]), tmp_path / "pipeline.yaml")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ("train.seed=1", {"data", "model", "evaluate", "gates"}),
+        ("gates.champion=false", {"data", "model", "train", "evaluate"}),
+    ],
+)
+def test_a_change_reaches_only_its_own_block(change, same):
+    before, after = (arguments(load_recipe("digits-vae", changed)) for changed in ([], [change]))
+    assert {
+        name for name in ("data", "model", "train", "evaluate", "gates") if before[name] == after[name]
+    } == same
+    assert before["line"] != after["line"]
+
+
+# -- steps.py ------------------------------------------------------------------------------------------
+
+
+def functions() -> list[ast.FunctionDef]:
+    tree = ast.parse(Path(steps.__file__).read_text("utf-8"))
+    return [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+def test_there_is_a_function_for_each_step():
+    assert [function.name for function in functions()] == list(STEPS)
+
+
+@pytest.mark.parametrize("function", functions(), ids=lambda function: function.name)
+def test_a_step_is_an_import_a_call_and_the_logging_of_metrics(function):
+    docstring, imported, *rest = function.body
+    assert isinstance(docstring, ast.Expr)
+    assert isinstance(docstring.value, ast.Constant)
+    assert isinstance(imported, ast.Import | ast.ImportFrom)
+    assert (
+        imported.names[0].name if isinstance(imported, ast.Import) else imported.module
+    ) == "components.step"
+    called = set()
+    for node in rest:
+        if isinstance(node, ast.For):
+            assert ast.unparse(node.body) == "metrics.log_metric(key, value)"
+        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
+            assert node.value.id == "verdict"
+        else:
+            assert isinstance(node, ast.Expr | ast.Assign | ast.Return), ast.unparse(node)
+            assert isinstance(node.value, ast.Call), ast.unparse(node)
+            called.add(ast.unparse(node.value.func).removeprefix("components.step."))
+    assert called - {"report"} == {function.name}
+    logic = (ast.If, ast.IfExp, ast.While, ast.Try, ast.BinOp, ast.Compare, ast.comprehension, ast.Lambda)
+    assert not [node for node in ast.walk(function) if isinstance(node, logic)]
