@@ -49,6 +49,10 @@ class Promotions:
                 found.append(entry)
         return found
 
+    def rolled_back(self, name: str, version: int) -> bool:
+        """Whether a person has taken the champion away from this version."""
+        return any(e["kind"] == "rollback" and e["from"] == version for e in self.entries(name))
+
     def previous(self, name: str, champion: int) -> int | None:
         """The version that was champion before `champion` got there, or None.
 

@@ -40,7 +40,8 @@ def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key
     bundle = _published(registry, name, facts["digest"]) or _new_bundle(registry, model, evaluation, name)
     version = registry.register(name, bundle, measured, read_json(model / "provenance.json"), key)
     baseline = _baseline(registry, name, measured)
-    promoted = registry.promote(version, baseline, because=_reason(measured))
+    refused = _rolled_back(registry, version, measured)
+    promoted = not refused and registry.promote(version, baseline, because=_reason(measured))
     release = {
         "name": name,
         "version": version.version,
@@ -48,7 +49,7 @@ def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key
         "digest": version.digest,
         "champion": promoted,
         "previous": baseline,
-        "message": _message(registry, version, baseline, promoted),
+        "message": _message(registry, version, baseline, promoted, refused),
     }
     with writing(out, "publish") as (folder, manifest):
         write_json(folder / "release.json", release)
@@ -81,6 +82,13 @@ def _baseline(registry: Registry, name: str, measured: dict[str, Any]) -> int | 
     return champion.version if champion else None
 
 
+def _rolled_back(registry: Registry, version: Version, measured: dict[str, Any]) -> bool:
+    """A repeated run does not undo what a person decided, unless it is told to compare with nobody."""
+    undone = registry.promotions.rolled_back(version.name, version.version)
+    compared = GateSettings.parse(measured["gates"]).champion
+    return undone and compared and "champion" not in version.aliases
+
+
 def _published(registry: Registry, name: str, model_digest: str) -> Path | None:
     """The bundle of the version that holds these tensors already, if there is one: before it was
     registered it drew its golden samples again, and `register` checks that it is still what it was."""
@@ -106,9 +114,16 @@ def _reason(measured: dict[str, Any]) -> str:
     return f"{metric} {value} on the validation split, {against}"
 
 
-def _message(registry: Registry, version: Version, baseline: int | None, promoted: bool) -> str:
+def _message(
+    registry: Registry, version: Version, baseline: int | None, promoted: bool, refused: bool
+) -> str:
     """One sentence for the person at the terminal."""
     who = f"version {version.version} of '{version.name}'"
+    if refused:
+        return (
+            f"{who} was rolled back by a person and is not promoted again by itself; "
+            "--set gates.champion=false promotes it all the same"
+        )
     if promoted:
         return f"{who} is published and is the champion"
     champion = registry.champion(version.name)

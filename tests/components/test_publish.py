@@ -103,6 +103,10 @@ def test_a_model_that_beat_the_champion_takes_its_place_and_a_repeat_changes_not
     assert len(Registry(home).models()) == 3
     assert len(Registry(home).promotions.entries("tiny")) == 2
     assert Registry(home).rollback("tiny").version == champion
+    undone = publish(models[2], evaluation, home, "tiny", tmp_path / "undone")
+    assert (undone["version"], undone["champion"]) == (3, False)
+    assert "rolled back by a person" in undone["message"]
+    assert Registry(home).champion("tiny").version == champion
     uncompared = evaluation_of(models[2]) | {"gates": {"champion": False}}
     release = publish(
         models[2], evaluation_folder(tmp_path / "uncompared", uncompared), home, "tiny", tmp_path / "release"
