@@ -112,7 +112,7 @@ class _Watch(keras.callbacks.Callback):
             self._snapshot()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {name: float(value) for name, value in (logs or {}).items()}
+        values = {name: float((logs or {})[name]) for name in self.model.reports}  # Keras sorts its logs
         self.rows.append({"epoch": epoch + 1, **values})
         first = self.rows[0]
         for name, value in values.items():

@@ -5,18 +5,14 @@ Starting is cheap: this module imports only Typer, and each command imports what
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from components.errors import ConfigError, MozartError, did_you_mean
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from pipelines.tables import number, show, table
 
 app = typer.Typer(
     name="mozart",
@@ -81,11 +77,11 @@ def recipes() -> None:
     """
     from pipelines.recipe import bundled_recipes, load_recipe
 
-    table = _table("recipe", "family", "data", "about")
+    rows = table("recipe", "family", "data", "about")
     for name in bundled_recipes():
         recipe = load_recipe(name)
-        table.add_row(name, recipe.model.family, recipe.data.source, recipe.about)
-    _show(table)
+        rows.add_row(name, recipe.model.family, recipe.data.source, recipe.about)
+    show(rows)
 
 
 @app.command()
@@ -98,12 +94,12 @@ def families() -> None:
     from keras_models import describe as facts_of
     from keras_models import families as known
 
-    table = _table("family", "school", "kinds", "likelihood", "tasks", "paper")
+    rows = table("family", "school", "kinds", "likelihood", "tasks", "paper")
     for facts in map(facts_of, sorted(known())):
         kinds, tasks = ", ".join(facts.kinds), ", ".join(facts.tasks)
         paper = re.sub(r"(?<=\d{4}),.*", "", facts.paper)  # the title is shown by `describe`
-        table.add_row(facts.name, facts.school, kinds, facts.likelihood, tasks, paper)
-    _show(table)
+        rows.add_row(facts.name, facts.school, kinds, facts.likelihood, tasks, paper)
+    show(rows)
 
 
 @app.command()
@@ -121,7 +117,7 @@ def describe(family: Annotated[str, typer.Argument(help="one of `mozart families
         raise ConfigError(f"unknown family '{family}'{did_you_mean(family, known())}")
     facts = facts_of(family)
     likelihood = f"{facts.likelihood}, a {facts.measure}" if facts.measure else facts.likelihood
-    head = _table("", "")
+    head = table("", "")
     head.show_header = False
     for what, said in (
         ("paper", facts.paper),
@@ -130,10 +126,10 @@ def describe(family: Annotated[str, typer.Argument(help="one of `mozart families
         ("tasks", ", ".join(facts.tasks)),
     ):
         head.add_row(what, said)
-    table = _table("model.config.", "type", "default", "bounds", "meaning")
+    rows = table("model.config.", "type", "default", "bounds", "meaning")
     for field in fields_of(facts.config):
-        table.add_row(field.name, field.kind, field.default, field.bounds, field.meaning)
-    _show(f"{facts.name} ({facts.school}). {facts.summary}.", head, table)
+        rows.add_row(field.name, field.kind, field.default, field.bounds, field.meaning)
+    show(f"{facts.name} ({facts.school}). {facts.summary}.", head, rows)
 
 
 @app.command()
@@ -153,13 +149,13 @@ def doctor(
     from components.home import home
     from pipelines.doctor import findings
 
-    table = _table("", "what", "found")
-    table.show_header = False
+    rows = table("", "what", "found")
+    rows.show_header = False
     colours = {"ok": "green", "note": "yellow", "wrong": "red"}
     found = list(findings(home(), quick=quick))
     for one in found:
-        table.add_row(Text(one.state, style=colours[one.state]), one.what, one.said)
-    _show(table)
+        rows.add_row(Text(one.state, style=colours[one.state]), one.what, one.said)
+    show(rows)
     errors = [one.error for one in found if one.error]
     if errors:
         raise errors[0]
@@ -183,20 +179,20 @@ def models() -> None:
     if not versions:
         typer.echo(f"No model is published in {home()} yet: `mozart run digits-dcgan` makes one.")
         return
-    table = _table("model", "version", "alias", "family", "metric", "validation", "test", "published")
+    rows = table("model", "version", "alias", "family", "metric", "validation", "test", "published")
     for version in versions:
         metric = version.tags.get("mozart.metric", "")
-        table.add_row(
+        rows.add_row(
             version.name,
             str(version.version),
             ", ".join(version.aliases),
             version.tags.get("mozart.family", ""),
             metric,
-            _number(version.metrics.get(f"validation.{metric}")),
-            _number(version.metrics.get(f"test.{metric}")),
+            number(version.metrics.get(f"validation.{metric}")),
+            number(version.metrics.get(f"test.{metric}")),
             f"{version.created.astimezone():%Y-%m-%d %H:%M}",
         )
-    _show(table)
+    show(rows)
 
 
 @app.command()
@@ -284,54 +280,12 @@ def sample(
     """
     from components.home import home
     from components.registry import Registry
-    from pipelines.sampling import sample_to_file
+    from pipelines.sampling import sample_to_file, without_native_noise
 
     version = Registry(home()).resolve(model)
-    with _without_native_noise():
+    with without_native_noise():
         path = sample_to_file(version, count, seed, out)
     typer.echo(f"{count} samples of {version.name} version {version.version}, seed {seed}: {path}")
-
-
-# -- on screen -----------------------------------------------------------------------------------------
-
-
-def _table(*columns: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=i == 0)
-    return table
-
-
-def _show(*parts: Any) -> None:
-    """On standard output, brackets as they are."""
-    from rich.console import Console
-
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:  # in a pipe or a log no line need be folded
-        console.width = 160
-    console.print(*parts, sep="\n")
-
-
-@contextlib.contextmanager
-def _without_native_noise() -> Iterator[None]:
-    """TensorFlow's libraries write to standard error while they load, whatever they are told."""
-    import os
-
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def _check(values: dict[str, Any]) -> tuple[list[str], Recipe | None]:
         for i, floor in enumerate(sound["evaluate"].floors):
             problems += _family_problems(f"evaluate.floors.{i}", floor, kind)
     if "gates" in sound:
-        problems += _gate_problems(sound["gates"])
+        problems += _gate_problems(sound["gates"], sound.get("model"), kind)
     return problems, None if problems else recipe
 
 
@@ -240,10 +240,19 @@ def _family_problems(where: str, model: ModelSettings, kind: str | None) -> list
     return problems
 
 
-def _gate_problems(gates: GateSettings) -> list[str]:
+def _gate_problems(gates: GateSettings, model: ModelSettings | None, kind: str | None) -> list[str]:
     from components.metrics import METRICS
+    from keras_models import describe, families
 
     problems = []
+    asked = [("gates.metric", gates.metric), *((f"gates.limits.{name}", name) for name in gates.limits)]
+    for where, metric in ((where, METRICS.get(name or "")) for where, name in asked):
+        if metric is None or model is None or model.family not in families():
+            continue
+        if metric.likelihood and describe(model.family).likelihood == "none":
+            problems.append(f"{where}: family '{model.family}' has no likelihood, so this is never measured")
+        elif kind is not None and metric.kind != kind:
+            problems.append(f"{where}: it is measured on {metric.kind} data, and these are {kind}")
     if gates.metric is not None and gates.metric not in METRICS:
         hint = did_you_mean(gates.metric, METRICS)
         problems.append(f"gates.metric: unknown metric '{gates.metric}'{hint}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.artifacts import explain_os_error, read_json
@@ -44,3 +47,16 @@ def sample_to_file(version: Version, count: int, seed: int, out: str = "") -> Pa
             return written.rename(folder / (name if suffix else name + written.suffix))
     except OSError as error:
         raise explain_os_error(error, folder / name) from error
+
+
+@contextlib.contextmanager
+def without_native_noise() -> Iterator[None]:
+    """TensorFlow's libraries write to standard error while they load, whatever they are told."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -15,6 +15,8 @@ class Metric:
 
     better: Literal["lower", "higher"]
     about: str
+    kind: Literal["image", "tokens"] = "image"
+    likelihood: bool = False  # measured only of families that have one
 
 
 METRICS = {
@@ -30,8 +32,12 @@ METRICS = {
     "copy_rate": Metric(
         "lower", "share of samples nearer to a training example than 99 % of held-out ones are"
     ),
-    "nats": Metric("lower", "negative log-likelihood per example"),
-    "bits_per_dim": Metric("lower", "negative log-likelihood per entry, in bits"),
-    "bits_per_char": Metric("lower", "negative log-likelihood per character, in bits"),
-    "perplexity": Metric("lower", "exponential of the negative log-likelihood per character"),
+    "nats": Metric("lower", "negative log-likelihood per example", likelihood=True),
+    "bits_per_dim": Metric("lower", "negative log-likelihood per entry, in bits", likelihood=True),
+    "bits_per_char": Metric(
+        "lower", "negative log-likelihood per character, in bits", kind="tokens", likelihood=True
+    ),
+    "perplexity": Metric(
+        "lower", "exponential of the negative log-likelihood per character", kind="tokens", likelihood=True
+    ),
 }

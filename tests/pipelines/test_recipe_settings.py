@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from components.errors import ConfigError
 from pipelines.recipe import load_recipe
 from tests.pipelines.test_recipe import KEYS, problem
 
@@ -129,3 +130,20 @@ def test_a_typo_in_any_key_gets_the_right_hint(small):
                 wrong.append(said)
     assert right + len(wrong) >= 150
     assert right >= 0.95 * (right + len(wrong)), wrong
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("gates.metric=nats", "gates.metric: family 'dcgan' has no likelihood"),
+        ("gates.limits.perplexity={max: 9}", "gates.limits.perplexity: family 'dcgan' has no likelihood"),
+    ],
+)
+def test_a_metric_that_the_family_can_never_have_is_refused(override, said):
+    with pytest.raises(ConfigError, match=said):
+        load_recipe("digits-dcgan", [override])
+
+
+def test_a_metric_of_another_kind_of_data_is_refused():
+    with pytest.raises(ConfigError, match="measured on tokens data, and these are image"):
+        load_recipe("digits-vae", ["gates.metric=perplexity"])
