@@ -233,7 +233,7 @@ def _protocol(entry: dict[str, Any]) -> str:
     ordered = sorted(told, key=lambda key: [*PROTOCOL, key].index(key))
     said = [f"{key.replace('_', ' ')} {told[key]}" for key in ordered]
     return " · ".join(
-        [*said, f"standard error {number(error)} nats per example"] if error is not None else said
+        [*said, f"standard error {number(error)}"] if error is not None else said
     )
 
 
