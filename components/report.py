@@ -232,9 +232,7 @@ def _protocol(entry: dict[str, Any]) -> str:
     error = told.pop("standard_error", None)
     ordered = sorted(told, key=lambda key: [*PROTOCOL, key].index(key))
     said = [f"{key.replace('_', ' ')} {told[key]}" for key in ordered]
-    return " · ".join(
-        [*said, f"standard error {number(error)}"] if error is not None else said
-    )
+    return " · ".join([*said, f"standard error {number(error)}"] if error is not None else said)
 
 
 # -- charts -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,16 @@ def test_data() -> Path:
     if not folder:
         pytest.skip("MOZART_TEST_DATA is not set")
     return Path(folder)
+
+
+@pytest.fixture
+def without_determinism() -> Iterator[None]:
+    """Keras quietly compiles without XLA while TensorFlow's op determinism is on, and whichever test
+    trains through `components.train` switches it on for the whole process."""
+    from tensorflow.python.framework import config
+
+    was = config.is_op_determinism_enabled()
+    config.disable_op_determinism()
+    yield
+    if was:
+        config.enable_op_determinism()

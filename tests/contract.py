@@ -188,12 +188,13 @@ class Contract:
         for variable, expected in zip(again.training_state(), arrays_of(fitted.model), strict=True):
             assert np.asarray(variable).tobytes() == expected.tobytes(), variable.path
 
-    def test_jit_and_eager_agree(self, monkeypatch):
+    def test_jit_and_eager_agree(self, monkeypatch, without_determinism):
         share_noise(monkeypatch)
         states = []
         for how in ({"jit_compile": True}, {"jit_compile": False, "run_eagerly": True}):
             model = self.build()
             model.compile(**how)
+            assert model.jit_compile is how["jit_compile"]
             model.fit(self.stream().take(1), epochs=1, verbose=0)
             states.append(arrays_of(model))
         # Adam divides by the gradient's size: one that is zero but for rounding moves its weight by a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,10 @@ GAN = (
 )
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(folder: Path, *arguments: str, code: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
     """`mozart ARGUMENTS` in `folder`, whose `home` is MOZART_HOME; `code` is where the three floors are."""
     return subprocess.Popen(
@@ -41,6 +46,8 @@ def start(folder: Path, *arguments: str, code: Path = ROOT, **environment: str) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell that starts the tests in its background lets them ignore Ctrl-C, and children inherit it
+        preexec_fn=_hear_interrupts,
     )
 
 
