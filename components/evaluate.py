@@ -17,6 +17,7 @@ import numpy as np
 
 from components.artifacts import fingerprint_of, read_json, reading, write_json, writing
 from components.examples import Examples
+from components.floors import default_floors
 from components.gates import decide
 from components.home import home
 from components.settings import EvaluateSettings, FloorSettings, GateSettings
@@ -45,12 +46,15 @@ def evaluate(
     judge = Judge(data, settings)
     learner = load(model)
     samples = judge.samples(learner)
+    floors = settings.floors
+    if not floors and gates.beat_floors:
+        floors = default_floors(learner.family, data.spec, data.count("train"))
     found: dict[str, Any] = {
         "family": learner.family,
         "model_digest": read_json(model / "model.json")["digest"],
         "metric": gates.metric or main_metric(learner),
         **judge.measure(learner, samples),
-        "floors": dict(_floor(floor, data, judge) for floor in settings.floors),
+        "floors": dict(_floor(floor, data, judge) for floor in floors),
         "reference": judge.reference(),
         "features": judge.features(),
         "collapsed": judge.collapse(samples),

@@ -84,7 +84,9 @@ class EvaluateSettings(Settings):
     classifier_accuracy: float = Field(
         0.9, ge=0, le=1, description="the feature network's own test accuracy below which it judges nothing"
     )
-    floors: tuple[FloorSettings, ...] = Field((), description="simple models to beat")
+    floors: tuple[FloorSettings, ...] = Field(
+        (), description="simple models to beat; none named: one that suits the data"
+    )
 
 
 class Limit(Settings):
