@@ -66,7 +66,8 @@ def evaluate(
     found["verdict"] = decide(found, gates)
     if found["features"] and not found["features"]["trusted"]:
         found["verdict"]["reasons"].append(
-            f"noted: the feature network's accuracy on the test split is {judge.accuracy:.3f}, below "
+            f"noted: the feature network's accuracy on the validation split is "
+            f"{judge.accuracy['validation']:.3f}, below "
             f"{settings.classifier_accuracy} (evaluate.classifier_accuracy): nothing that rests on it was measured."
         )
     with writing(out, "evaluate") as (folder, manifest):

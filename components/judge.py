@@ -34,24 +34,31 @@ class Judge:
         limits = {"train": None, **dict.fromkeys(DECISION_SPLITS, settings.likelihood_examples)}
         self.data = {split: examples.arrays(split, limit, settings.seed) for split, limit in limits.items()}
         self.classifier: Classifier | None = None
-        self.accuracy = 0.0
+        self.accuracy = dict.fromkeys(DECISION_SPLITS, 0.0)
         if self.spec.kind == "image" and len(self.spec.classes) > 1:
             train = self.data["train"]
             self.classifier = train_classifier(
                 train["x"], train["label"], len(self.spec.classes), settings.classifier_epochs, settings.seed
             )
-            self.accuracy = self.classifier.accuracy(self.data["test"]["x"], self.data["test"]["label"])
+            self.accuracy = {
+                split: self.classifier.accuracy(self.data[split]["x"], self.data[split]["label"])
+                for split in DECISION_SPLITS
+            }
 
     @property
     def trusted(self) -> bool:
-        """Whether the feature network knows the classes well enough to judge anything."""
-        return self.classifier is not None and self.accuracy >= self.settings.classifier_accuracy
+        """Whether the feature network knows the classes well enough to judge anything. It decides a gate,
+        so the validation split is asked and the test split only told."""
+        return (
+            self.accuracy["validation"] >= self.settings.classifier_accuracy and self.classifier is not None
+        )
 
     def features(self) -> dict[str, Any] | None:
-        """The feature network's name, its accuracy on the test split, and whether it is used."""
+        """The feature network's name, its accuracy on both splits, and whether it is used."""
         if self.classifier is None:
             return None
-        return {"name": self.classifier.name, "test_accuracy": self.accuracy, "trusted": self.trusted}
+        accuracy = {f"{split}_accuracy": value for split, value in self.accuracy.items()}
+        return {"name": self.classifier.name, **accuracy, "trusted": self.trusted}
 
     def samples(self, model: GenerativeModel) -> np.ndarray:
         """The samples that every sample-based metric uses."""

@@ -82,7 +82,10 @@ class EvaluateSettings(Settings):
     likelihood_examples: int = Field(10_000, ge=16, description="most test examples scored by likelihood")
     classifier_epochs: int = Field(30, ge=1, description="of the feature network")
     classifier_accuracy: float = Field(
-        0.9, ge=0, le=1, description="the feature network's own test accuracy below which it judges nothing"
+        0.9,
+        ge=0,
+        le=1,
+        description="the feature network's own validation accuracy below which it judges nothing",
     )
     floors: tuple[FloorSettings, ...] = Field(
         (), description="simple models to beat; none named: one that suits the data"

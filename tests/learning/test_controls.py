@@ -65,7 +65,8 @@ def test_a_classifier_of_shuffled_labels_judges_nothing(digits, unseen, tmp_path
     shuffle = np.random.default_rng(0).permutation
     spoilt_line = Line(digits.recipe, spoilt(digits.examples, tmp_path / "examples", "label", shuffle))
     judge = spoilt_line.judge
-    assert judge.accuracy < 0.3 < 0.9 < digits.judge.accuracy
+    for split in ("validation", "test"):
+        assert judge.accuracy[split] < 0.3 < 0.9 < digits.judge.accuracy[split]
     assert not judge.trusted
     found = spoilt_line.evaluation(digits.untrained(), unseen)
     assert "classifier_fid" not in found["test"]
