@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,11 +26,16 @@ class Settings(BaseModel):
 
 class Split(Settings):
     """Shares of the records: decided by a stable hash of each record's key, so that a record never
-    changes sides when data grow. A source with an official test part keeps it as the test split."""
+    changes sides when data grow. A source with official parts keeps them."""
 
     train: float = Field(0.8, gt=0, lt=1, description="share that models learn from")
     validation: float = Field(0.1, gt=0, lt=1, description="share that gates decide on")
     test: float = Field(0.1, gt=0, lt=1, description="share that published numbers come from")
+    by: Literal["key", "content"] = Field(
+        "key",
+        description="what is hashed: the record's key, or that of its group; or its content, so that "
+        "identical records are on one side",
+    )
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -39,15 +44,39 @@ class Split(Settings):
         return self
 
 
+class BeamSettings(Settings):
+    """Who runs the data steps: the pinned in-process runner of Apache Beam, or an existing engine."""
+
+    runner: Literal["local", "portable", "flink", "spark", "dask", "dataflow"] = Field(
+        "local", description="local: on this machine, no server; the others need their engine's address"
+    )
+    workers: int = Field(1, ge=1, le=1024, description="worker processes")
+    options: tuple[str, ...] = Field((), description="further options of Beam, as --name=value")
+
+
+class DriftSettings(Settings):
+    """How far the training records may lie from those of the champion, and the splits from each other."""
+
+    jensen_shannon: float = Field(0.1, gt=0, le=1, description="most divergence of categories, in bits")
+    kolmogorov_smirnov: float = Field(0.15, gt=0, le=1, description="most distance of numbers' distributions")
+    action: Literal["warn", "stop"] = Field("warn", description="what drift does: told, or stops the line")
+
+
 class DataSettings(Settings):
     """Where the data come from and how they are read and encoded."""
 
-    source: str = Field(description="digits | idx:FOLDER | images:FOLDER | text:FILE")
+    source: str = Field(description="e.g. digits, images:FOLDER, text:FILE (`mozart sources` lists them)")
     read: dict[str, Any] = Field({}, description="options of the kind of data: how records are read")
     encode: dict[str, Any] = Field({}, description="options of the kind of data: records to examples")
+    augment: dict[str, Any] = Field({}, description="options of the kind of data: changes while training")
     split: Split = Split()
     max_rejected: float = Field(0.01, ge=0, le=1, description="share of unreadable records tolerated")
-    beam: tuple[str, ...] = Field((), description="Apache Beam options; empty = the in-process runner")
+    max_leaked: float = Field(
+        0.01, ge=0, le=1, description="share of validation or test records tolerated that train holds too"
+    )
+    schema_file: str = Field("", description="a curated schema (`mozart schema`) that the data must meet")
+    drift: DriftSettings = DriftSettings()
+    beam: BeamSettings = BeamSettings()
 
 
 class ModelSettings(Settings):

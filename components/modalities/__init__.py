@@ -4,49 +4,93 @@ A module of this folder offers:
 
     KIND                          the spec kind its examples have
     SOURCES                       scheme → what a person writes, e.g. {"idx": "idx:FOLDER ..."}
-    Read, Encode                  its options, as Settings
-    RECORD                        the columns of one record beside key and split, as Arrow fields
-    preflight(source)             DataError where the source is plainly not there
+    Read, Encode, Augment         its options, as Settings; Augment only where there is an `augment`
+    RECORD                        the columns of one record beside key, group and digest, as Arrow fields
+    CONTENT                       the names of those by which two records are identical
+    preflight(source, read)       DataError where the source is plainly not there
+    files(source)                 → the files behind a source (storage.Entry), for its fingerprint
     plan(source, read)            → chunks: small JSON-like descriptions that workers can read
-    read(chunk, read)             → Record or Rejected, one by one
-    summarise(table) merge(a, b)  mergeable statistics of records, JSON-like
-    anomalies(statistics, ...)    → sentences that stop the line at gate 1
-    examples(statistics, encode)  → how many at least, only where a record is not just one
-    fit(statistics, encode)       → encoding, JSON-like: all that encode and decode need
+    read(chunk, read)             → Record, Rejected or Block, one by one
+    summarise(table)              → feature → Numeric or Categorical (components.accumulators)
+    anomalies(summaries)          → what is wrong with these data, beyond schema and drift
+    examples(summary, encode)     → how many at least, only where a record is not just one
+    fit(summaries, encode, tables)→ encoding, JSON-like: all that encode and decode need;
+                                    `tables()` reads the training records again
     spec(encoding)                → Spec
     encode(table, encoding)       → arrays of examples
     batch(arrays, encoding, rng)  → what a model is given: scaled, and noise drawn afresh
-    write_samples(samples, ...)   samples → a file that a person opens
+    augment(batch, options, rng)  → a training batch, augmented (optional)
+    signatures(table) alike(a, b) → near duplicates (optional; see components.duplicates)
+    write_samples(samples, ...)   samples → a file that a person opens, and maybe a picture beside it
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from components.errors import ConfigError, did_you_mean
+
+Part = Literal["train", "validation", "test", "development"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """One thing read from a source. `part` is the official split it comes with, if any."""
+    """One thing read from a source.
+
+    `part` is the official split it comes with: train, validation or test, or `development`, which train
+    and validation share. Without one a stable hash of the group, or else of the key, decides.
+    """
 
     key: str
     fields: dict[str, Any]
-    part: str | None = None
+    part: Part | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Many records as columns: what a source of arrays yields, much faster than one by one.
+
+    `columns` holds an Arrow array or a list for every field of the kind's RECORD.
+    """
+
+    keys: Sequence[str]
+    columns: dict[str, Any]
+    part: Part | None = None
+    groups: Sequence[str | None] | None = None
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """One thing that could not be read, set aside with the reason."""
+    """One thing that could not be read, set aside: by which rule, why and what would help."""
 
     key: str
+    rule: str
     reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """Something odd about the data. An error stops the line at gate 1; a warning is told."""
+
+    severity: Literal["error", "warning"]
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one split holds: the number of records and, by feature, its Numeric or Categorical."""
+
+    records: int
+    features: dict[str, Any] = field(default_factory=dict)
 
 
 @cache
