@@ -8,22 +8,22 @@ network. Import this module's functions, not Beam: Beam is imported inside (0.7 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError, MozartError
+from components.settings import BeamSettings
 
-DEFAULT_OPTIONS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
+LOCAL = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
 
 
-def options(extra: tuple[str, ...]) -> Any:
+def options(beam: BeamSettings) -> Any:
     """Beam's options: the pinned runner, or the recipe's own.
 
     Raises:
@@ -35,57 +35,68 @@ def options(extra: tuple[str, ...]) -> Any:
     warnings.filterwarnings("ignore", module="apache_beam")
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    extra = beam.options
     if any("multi_threading" in option for option in extra):
         raise ConfigError(
-            "data.beam: --direct_running_mode=multi_threading silently loses records in this Beam; "
+            "data.beam.options: --direct_running_mode=multi_threading silently loses records in this Beam; "
             "use in_memory (the default) or multi_processing"
         )
     known = {f"--{name}" for name in PipelineOptions([]).get_all_options()} | {"--runner"}
     for option in extra:
         if option.split("=", 1)[0] not in known:
             raise ConfigError(
-                f"data.beam: Beam has no option '{option.split('=', 1)[0]}' (write --name=value)"
+                f"data.beam.options: Beam has no option '{option.split('=', 1)[0]}' (write --name=value)"
             )
-    made = PipelineOptions([*DEFAULT_OPTIONS, *extra])
+    base = list(LOCAL)
+    if beam.workers > 1:
+        base = [
+            LOCAL[0],
+            "--direct_running_mode=multi_processing",
+            f"--direct_num_workers={beam.workers}",
+        ]
+    made = PipelineOptions([*base, *extra])
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             made.get_all_options()
     except SystemExit as error:  # argparse ends the process where a value is wrong
         reason = said.getvalue().strip().rsplit("error: ", 1)[-1]
-        raise ConfigError(f"data.beam: {reason}") from error
+        raise ConfigError(f"data.beam.options: {reason}") from error
     return made
+
+
+Stage = Callable[[Any, list[Any]], Iterable[tuple[str, Any]]]
 
 
 def run(
     chunks: list[Any],
-    read: Callable[[Any], Iterable[tuple[Any, Any]]],
-    write: Callable[[Any, list[Any]], Any],
+    read: Callable[[Any], Iterable[tuple[str, Any]]],
+    stages: Sequence[Stage],
     folder: Path,
-    beam_options: tuple[str, ...] = (),
-) -> list[Any]:
-    """chunks → `read` → (key, value) → grouped by key → `write(key, values)` → all results, a list.
+    beam: BeamSettings | None = None,
+) -> list[tuple[str, Any]]:
+    """chunks → `read` → (key, value) → grouped by key → a stage → (key, value) → ... → all pairs, a list.
 
     Args:
         chunks: small descriptions that a worker can read by itself.
-        read: yields pairs of a key and a value (bytes or JSON-like).
-        write: called once a key (a runner may repeat it: it writes the same bytes under the same
-            name); its result is JSON-like.
-        folder: where the results pass from the workers to here.
+        read: yields pairs of a key and a value (bytes or JSON-like, small: names, counts, sketches).
+        stages: each is called once a key with its values in any order, and yields pairs (a runner may
+            repeat a call: it writes the same bytes under the same name); the last one's are JSON-like.
+        folder: where the results pass from the workers to here, on a disk that all of them see.
 
     Raises:
         ConfigError: see `options`.
-        MozartError, OSError: what `read` or `write` raised, in its own words.
+        MozartError, OSError: what `read` or a stage raised, in its own words.
     """
-    made = options(beam_options)
-    import apache_beam as beam
+    made = options(beam or BeamSettings())
+    import apache_beam as beam_
 
     results = folder / ".results.json"
     try:
-        pipeline = beam.Pipeline(options=made)
+        pipeline = beam_.Pipeline(options=made)
     except (ValueError, ImportError) as error:
         raise ConfigError(f"data.beam: {error}") from error
-    join(pipeline, chunks, read, write, results)
+    join(pipeline, chunks, read, stages, results)
     try:
         pipeline.run().wait_until_finish()
     except Exception as error:
@@ -95,37 +106,47 @@ def run(
         raise
     found = json.loads(results.read_text("utf-8"))
     results.unlink()
-    return found
+    return [(key, value) for key, value in found]
 
 
 def join(
     pipeline: Any,
     chunks: list[Any],
-    read: Callable[[Any], Iterable[tuple[Any, Any]]],
-    write: Callable[[Any, list[Any]], Any],
+    read: Callable[[Any], Iterable[tuple[str, Any]]],
+    stages: Sequence[Stage],
     results: Path,
 ) -> Any:
     """Adds the one line of transforms to `pipeline` and returns its one leaf."""
     import apache_beam as beam
 
-    return (
+    line = (
         pipeline
         | "Chunks" >> beam.Create(chunks)
         | "Spread" >> beam.Reshuffle()
         | "Read" >> beam.FlatMap(read)
-        | "Group" >> beam.GroupByKey()
-        | "Write" >> beam.Map(_Write(write))
+    )
+    for number, stage in enumerate(stages, 1):
+        line = (
+            line | f"Group {number}" >> beam.GroupByKey() | f"Stage {number}" >> beam.FlatMap(_Stage(stage))
+        )
+    return (
+        line
+        | "List" >> beam.Map(_listed)
         | "Collect" >> beam.CombineGlobally(_Gather())
         | "Keep" >> beam.Map(_Keep(str(results)))
     )
 
 
-class _Write:
-    def __init__(self, write: Callable[[Any, list[Any]], Any]) -> None:
-        self.write = write
+class _Stage:
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
 
-    def __call__(self, pair: tuple[Any, Iterable[Any]]) -> list[Any]:
-        return [self.write(pair[0], list(pair[1]))]
+    def __call__(self, pair: tuple[str, Iterable[Any]]) -> Iterable[tuple[str, Any]]:
+        return self.stage(pair[0], list(pair[1]))
+
+
+def _listed(pair: Any) -> list[Any]:
+    return [pair]
 
 
 class _Gather:
@@ -141,29 +162,6 @@ class _Keep:
 
     def __call__(self, results: list[Any]) -> None:
         Path(self.path).write_text(json.dumps(results), "utf-8")
-
-
-def unit_hash(key: str, purpose: str) -> float:
-    """A stable number in [0, 1) for `key`; another purpose gives an independent one."""
-    digest = hashlib.blake2b(key.encode(), digest_size=8, key=purpose.encode()).digest()
-    return int.from_bytes(digest, "big") / 2**64
-
-
-def to_ipc(table: Any) -> bytes:
-    """An Arrow table as IPC stream bytes."""
-    import pyarrow as pa
-
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return sink.getvalue()
-
-
-def from_ipc(parts: list[bytes]) -> Any:
-    """IPC stream bytes, several → one Arrow table."""
-    import pyarrow as pa
-
-    return pa.concat_tables([pa.ipc.open_stream(part).read_all() for part in parts]).combine_chunks()
 
 
 def write_bytes(path: Path, body: bytes | memoryview) -> None:

@@ -44,10 +44,7 @@ class Examples:
 
     def take(self, split: str, rows: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The examples of the given rows as a model is given them."""
-        fields = self.fields(split)
-        return self.modality.batch(
-            {name: gather(shards, rows) for name, shards in fields.items()}, self.encoding, rng
-        )
+        return self._batch(self.fields(split), rows, {}, rng)
 
     def arrays(self, split: str, limit: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """The first `limit` examples of a split as one batch; noise by one fixed draw."""
@@ -55,56 +52,133 @@ class Examples:
         return self.take(split, np.arange(count), np.random.default_rng([seed, 0, 0]))
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Whole batches of the training split.
+        """Whole batches of the training split; of each bucket of lengths, where there are buckets.
 
         Raises:
             DataError: not even one.
         """
-        steps = self.count("train") // batch_size
+        buckets = self._buckets()
+        counts = [self.count("train")] if buckets is None else np.bincount(buckets)
+        steps = sum(int(count) // batch_size for count in counts)
         if steps < 1:
+            where = "" if buckets is None else f" in any of its {len(counts)} buckets of lengths"
             raise DataError(
-                f"the train split holds {self.count('train')} examples, fewer than one batch of {batch_size}: "
-                "set train.batch_size lower or give more data"
+                f"the train split holds {self.count('train')} examples, fewer than one batch of {batch_size}"
+                f"{where}: set train.batch_size lower or give more data"
             )
         return steps
 
     def stream(self, batch_size: int, seed: int, first_step: int, last_step: int) -> tf.data.Dataset:
-        """Training batches of the global steps [first_step, last_step), prefetched."""
+        """Training batches of the global steps [first_step, last_step), augmented as the recipe says and
+        prefetched. Batches of a bucket are as long as the bucket."""
         import tensorflow as tf
 
         fields = self.fields("train")
-        count, steps = self.count("train"), self.steps_per_epoch(batch_size)
-        order = _Order(count, seed)
+        steps = self.steps_per_epoch(batch_size)
+        plan = _Plan(self.count("train"), batch_size, seed, self._buckets())
+        others = {
+            name: _Plan(sum(map(len, fields[name])), batch_size, seed + 1 + number, None)
+            for number, name in enumerate(self.encoding.get("independent", []))
+        }
+        options = self.encoding.get("augment")
+        augment = self.modality.Augment.parse(options) if options else None
 
         def batches() -> Any:
             for step in range(first_step, last_step):
                 epoch, position = divmod(step, steps)
-                rows = order.of(epoch)[position * batch_size : (position + 1) * batch_size]
-                gathered = {name: gather(shards, rows) for name, shards in fields.items()}
-                yield self.modality.batch(
-                    gathered, self.encoding, np.random.default_rng([seed, epoch, position])
-                )
+                rng = np.random.default_rng([seed, epoch, position])
+                own = {name: other.wrapped(epoch, position) for name, other in others.items()}
+                batch = self._batch(fields, plan.rows(epoch, position), own, rng)
+                if augment is not None:
+                    batch = self.modality.augment(batch, augment, rng)
+                yield self._cropped(batch)
 
+        first = self.take("train", np.arange(1), np.random.default_rng(0))
         signature = {
-            name: tf.TensorSpec((batch_size, *array.shape[1:]), array.dtype)
-            for name, array in self.take("train", np.arange(1), np.random.default_rng(0)).items()
+            name: tf.TensorSpec((batch_size, *self._shape(array)), array.dtype)
+            for name, array in first.items()
         }
         dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
         return dataset.prefetch(tf.data.AUTOTUNE)
 
+    def _batch(
+        self,
+        fields: dict[str, list[np.ndarray]],
+        rows: np.ndarray,
+        own: dict[str, np.ndarray],
+        rng: np.random.Generator,
+    ) -> dict[str, np.ndarray]:
+        """`rows` of every field; a field that is independent of x has its `own` or wraps around."""
+        independent = self.encoding.get("independent", [])
+        gathered = {}
+        for name, shards in fields.items():
+            mine = rows
+            if name in independent:
+                mine = own[name] if name in own else rows % sum(map(len, shards))
+            gathered[name] = gather(shards, mine)
+        return self.modality.batch(gathered, self.encoding, rng)
 
-class _Order:
-    """The permutation of an epoch, kept for the epoch's length."""
+    def _buckets(self) -> np.ndarray | None:
+        """The bucket of each training example by its length, where the recipe names buckets."""
+        edges = self.encoding.get("buckets")
+        if not edges:
+            return None
+        lengths = np.concatenate([np.asarray(shard) for shard in self.fields("train")["length"]])
+        return np.searchsorted(edges, lengths)
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed = count, seed
-        self.epoch, self.rows = -1, np.empty(0, np.int64)
+    def _is_long(self, array: np.ndarray) -> bool:
+        """Whether a field has one entry for each position of a sequence."""
+        return array.ndim > 1 and array.shape[1] == self.spec.shape[0]
 
-    def of(self, epoch: int) -> np.ndarray:
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self.rows = np.random.default_rng([self.seed, epoch]).permutation(self.count)
-        return self.rows
+    def _shape(self, array: np.ndarray) -> tuple[int | None, ...]:
+        if self.encoding.get("buckets") and self._is_long(array):
+            return (None, *array.shape[2:])
+        return array.shape[1:]
+
+    def _cropped(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        edges = self.encoding.get("buckets")
+        if not edges:
+            return batch
+        length = edges[int(np.searchsorted(edges, batch["length"].max()))]
+        return {name: array[:, :length] if self._is_long(array) else array for name, array in batch.items()}
+
+
+class _Plan:
+    """Which rows are in which batch of an epoch: a pure function of seed and epoch, kept for its length."""
+
+    def __init__(self, count: int, batch_size: int, seed: int, buckets: np.ndarray | None) -> None:
+        self.count, self.batch_size, self.seed, self.buckets = count, batch_size, seed, buckets
+        self.epoch, self.order, self.starts = -1, np.empty(0, np.int64), np.empty(0, np.int64)
+
+    def rows(self, epoch: int, position: int) -> np.ndarray:
+        """The rows of one batch, int64 `[batch_size]`."""
+        self._plan(epoch)
+        start = self.starts[position]
+        return self.order[start : start + self.batch_size]
+
+    def wrapped(self, epoch: int, position: int) -> np.ndarray:
+        """The same from a permutation that begins anew where it ends."""
+        self._plan(epoch)
+        at = position * self.batch_size + np.arange(self.batch_size)
+        return self.order[at % self.count]
+
+    def _plan(self, epoch: int) -> None:
+        if epoch == self.epoch:
+            return
+        self.epoch = epoch
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+        if self.buckets is None:
+            self.starts = np.arange(self.count // self.batch_size) * self.batch_size
+            return
+        bucket = self.buckets[self.order]
+        self.order = self.order[np.argsort(bucket, kind="stable")]
+        counts = np.bincount(bucket)
+        begins = np.cumsum(counts) - counts
+        whole = [
+            begin + np.arange(count // self.batch_size) * self.batch_size
+            for begin, count in zip(begins, counts, strict=True)
+        ]
+        self.starts = np.random.default_rng([self.seed, epoch, 1]).permutation(np.concatenate(whole))
 
 
 def gather(shards: list[np.ndarray], rows: np.ndarray) -> np.ndarray:

@@ -1,158 +1,186 @@
 """Ingest: a source becomes records, sharded, split and deterministic to the byte.
 
 records/
-  train-00000-of-00001.parquet  validation-...  test-...     key, and the kind's columns
-  rejected/rejected.jsonl                                    {"key", "reason"} of what is unreadable
+  train-00000-of-00001.parquet  validation-...  test-...     key, group, digest and the kind's columns
+  rejected/rejected.jsonl                                    {"key", "rule", "reason", "remedy"}, sorted
+  duplicates.json                                            what is there twice (components.duplicates)
   manifest.json                                              counts: read = written + rejected
 """
 
 from __future__ import annotations
 
-import io
+import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import fingerprint_of, writing
-from components.dataflow import from_ipc, run, to_ipc, unit_hash, write_bytes
-from components.errors import DataError
-from components.modalities import Record, Rejected, modality_of, name_of
-from components.settings import DataSettings, Split
+from components import duplicates, shards
+from components.artifacts import fingerprint_of, sha256_of, write_json, writing
+from components.dataflow import run, write_bytes
+from components.errors import DataError, IntegrityError
+from components.modalities import Rejected, modality_of, name_of
+from components.settings import DataSettings
+from components.splits import SPLITS
 
-SPLITS = ("train", "validation", "test")
-SHARD_BYTES = 64_000_000
 REJECTED = "rejected"
-READ = "read"  # the key under which each chunk tells how many records it held
+RUNS = ".runs"  # between reading and writing, removed at the end
+READ, SHARD = "read", "shard"  # keys of the results
 
 
-def source_fingerprint(source: str) -> str:
-    """A cheap fingerprint of a source: names, sizes and times of its files, not their bytes."""
-    files = modality_of(source).files(source)
-    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
-    return fingerprint_of(source, stats)
-
-
-def split_of(record_key: str, split: Split, part: str | None) -> str:
-    """The split of a record, by a stable hash of its key. An official test part stays the test
-    split, and an official train part is shared between train and validation."""
-    if part == "test":
-        return "test"
-    at = unit_hash(record_key, "split")
-    if part == "train":
-        return "train" if at < split.train / (split.train + split.validation) else "validation"
-    return "train" if at < split.train else "validation" if at < split.train + split.validation else "test"
+def source_fingerprint(data: DataSettings) -> str:
+    """A cheap fingerprint of a source: names, sizes and states of its files, not their bytes."""
+    files = modality_of(data.source).files(data.source)
+    return fingerprint_of(data.source, [(file.path, file.bytes, file.state) for file in files])
 
 
 def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
     """Reads `data.source` into the folder `records` and returns its manifest.
 
     Raises:
-        DataError: the source is missing or holds nothing.
+        DataError: the source is missing or holds nothing, or two records have one key.
     """
     modality = modality_of(data.source)
-    modality.preflight(data.source)
-    read_options = modality.Read.parse(data.read)
-    chunks = modality.plan(data.source, read_options)
-    size = sum(file.stat().st_size for file in modality.files(data.source) if file.exists())
-    shards = max(1, round(size / SHARD_BYTES))
+    options = modality.Read.parse(data.read)
+    modality.preflight(data.source, options)
+    chunks = list(enumerate(modality.plan(data.source, options)))
     with writing(records, "ingest") as (folder, manifest):
         (folder / REJECTED).mkdir()
-        reader = _Reader(name_of(modality), data, shards)
-        results = run(chunks, reader, _ShardWriter(str(folder)), folder, data.beam)
-        manifest["counts"] = _counts(results, len(chunks), data.source)
+        (folder / RUNS).mkdir()
+        stages = [_Plan(), _Write(str(folder), name_of(modality)), duplicates.Examine(name_of(modality))]
+        found = run(chunks, _Reader(str(folder), data), stages, folder, data.beam)
+        written = [result for kind, result in found if kind == SHARD]
+        told = [result for kind, result in found if kind == READ]
+        manifest["rejected"] = _gather_rejected(folder)
+        manifest["counts"] = _counts(folder, written, told, len(chunks), data.source)
         manifest["modality"] = name_of(modality)
-        files = sorted((result["name"], result["sha256"]) for result in results if result["part"] != READ)
-        manifest["fingerprint"] = fingerprint_of(files)
+        manifest["fingerprint"] = fingerprint_of(sorted((s["name"], s["sha256"]) for s in written))
+        twins = [result for kind, result in found if kind.startswith(duplicates.PREFIX)]
+        write_json(folder / "duplicates.json", duplicates.gather(twins))
+        for leftover in (folder / RUNS).iterdir():
+            leftover.unlink()
+        (folder / RUNS).rmdir()
     return manifest
 
 
-def _counts(results: list[dict[str, Any]], chunks: int, source: str) -> dict[str, int]:
-    """Records by split, rejected and read. What was read is counted before the shuffle and what was
-    written after it, so that a runner that loses records is caught."""
-    counts = {
-        part: sum(result["records"] for result in results if result["part"] == part)
-        for part in (*SPLITS, REJECTED, READ)
-    }
-    told = sum(result["chunks"] for result in results if result["part"] == READ)
-    if told != chunks or 2 * counts[READ] != sum(counts.values()):
+def _counts(
+    folder: Path, written: list[dict[str, Any]], told: list[dict[str, Any]], chunks: int, source: str
+) -> dict[str, int]:
+    """Records by split, rejected and read. What was read is counted before the shuffle, what was written
+    after it and again on the disk, so that a runner or a disk that loses records is caught."""
+    import pyarrow.parquet as pq
+
+    for result in written:
+        if result["repeated"]:
+            raise DataError(
+                f"data.source '{source}': {result['repeated']} keys stand for more than one record, the first is "
+                f"'{result['first_repeated']}': give each record a name of its own"
+            )
+        file = folder / result["name"]
+        if pq.read_metadata(file).num_rows != result["records"] or sha256_of(file) != result["sha256"]:
+            raise IntegrityError(f"{result['name']} was written and reads back differently: check the disk")
+    counts = {split: sum(r["records"] for r in written if r["split"] == split) for split in SPLITS}
+    counts |= {REJECTED: sum(r["rejected"] for r in told), READ: sum(r["read"] for r in told)}
+    lines = (folder / REJECTED / "rejected.jsonl").read_bytes().count(b"\n")
+    chunks_told = {chunk for result in told for chunk in result["chunks"]}
+    if (
+        chunks_told != set(range(chunks))
+        or 2 * counts[READ] != sum(counts.values())
+        or lines != counts[REJECTED]
+    ):
         raise DataError(
-            f"'{source}': records were lost on the way ({told} of {chunks} chunks arrived; {counts}): "
-            "run again with data.beam empty, the in-process runner"
+            f"'{source}': records were lost on the way ({len(chunks_told)} of {chunks} chunks arrived; {counts}): "
+            "run again with data.beam left out, the in-process runner"
         )
     if not counts[READ]:
         raise DataError(f"data.source '{source}' holds no record at all")
     return counts
 
 
+def _gather_rejected(folder: Path) -> dict[str, int]:
+    """The sorted lists of the rejected, a chunk's each, become one; returns how many by rule."""
+    parts = [path.open("rb") for path in sorted((folder / RUNS).glob("*.jsonl"))]
+    rules: Counter[str] = Counter()
+    with (folder / REJECTED / "rejected.jsonl").open("wb") as out:
+        for line in heapq.merge(*parts):
+            out.write(line)
+            rules[json.loads(line)["rule"]] += 1
+    for part in parts:
+        part.close()
+    return dict(sorted(rules.items()))
+
+
 class _Reader:
-    """One chunk → (shard name, Arrow bytes), (rejected, JSON lines) and (read, number)."""
+    """One chunk → its runs and its list of the rejected on disk; yields what a shard planner needs."""
 
-    def __init__(self, modality: str, data: DataSettings, shards: int) -> None:
-        self.modality, self.data, self.shards = modality, data, shards
+    def __init__(self, folder: str, data: DataSettings) -> None:
+        self.folder, self.data = folder, data
 
-    def __call__(self, chunk: Any) -> Iterator[tuple[str, bytes]]:
-        import pyarrow as pa
-
+    def __call__(self, numbered: tuple[int, Any]) -> Iterator[tuple[str, Any]]:
+        number, chunk = numbered
         module = modality_of(self.data.source)
-        groups: dict[str, list[Record]] = {}
+        runs = shards.Runs(Path(self.folder) / RUNS, number, module, self.data.split)
         rejected = []
         read = 0
         for found in module.read(chunk, module.Read.parse(self.data.read)):
-            read += 1
             if isinstance(found, Rejected):
-                rejected.append(json.dumps({"key": found.key, "reason": found.reason}, sort_keys=True))
-                continue
-            shard = int(unit_hash(found.key, "shard") * self.shards)
-            name = f"{split_of(found.key, self.data.split, found.part)}-{shard:05d}-of-{self.shards:05d}"
-            groups.setdefault(name, []).append(found)
-        schema = pa.schema([pa.field("key", pa.string()), *module.RECORD])
-        for name, group in groups.items():
-            rows = [{"key": record.key, **record.fields} for record in group]
-            yield name, to_ipc(pa.Table.from_pylist(rows, schema))
+                read += 1
+                rejected.append(json.dumps(vars(found), sort_keys=True).encode() + b"\n")
+            else:
+                read += runs.add(found)
+        runs.flush()
         if rejected:
-            yield REJECTED, "\n".join(rejected).encode()
-        yield READ, str(read).encode()
+            path = Path(self.folder) / RUNS / f"{number:06d}.jsonl"
+            write_bytes(path, b"".join(sorted(rejected)))
+        yield "", {"chunk": number, "read": read, "rejected": len(rejected), "runs": runs.written}
 
 
-class _ShardWriter:
-    """Writes one shard, its records in a stable random order; or the list of the rejected."""
+class _Plan:
+    """What all chunks say → which shard is made of what."""
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
+    def __call__(self, key: str, told: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+        yield from shards.plan_shards([run for chunk in told for run in chunk["runs"]])
+        yield (
+            READ,
+            {
+                "chunks": sorted(chunk["chunk"] for chunk in told),
+                "read": sum(chunk["read"] for chunk in told),
+                "rejected": sum(chunk["rejected"] for chunk in told),
+            },
+        )
 
-    def __call__(self, name: str, parts: Iterable[bytes]) -> dict[str, Any]:
-        import hashlib
 
-        parts = list(parts)
+class _Write:
+    """Writes one shard; yields its name, count and digest, and what a search for duplicates needs."""
+
+    def __init__(self, folder: str, modality: str) -> None:
+        self.folder, self.modality = folder, modality
+
+    def __call__(self, name: str, values: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
         if name == READ:
-            return {"part": READ, "records": sum(map(int, parts)), "chunks": len(parts)}
-        if name == REJECTED:
-            lines = sorted(line for part in parts for line in part.decode().split("\n"))
-            path = Path(self.folder) / REJECTED / "rejected.jsonl"
-            body, count = ("\n".join(lines) + "\n").encode(), len(lines)
-        else:
-            table = from_ipc(parts)
-            count = table.num_rows
-            keys = table.column("key").to_pylist()
-            order = sorted(range(count), key=lambda i: (unit_hash(keys[i], "order"), keys[i]))
-            path = Path(self.folder) / f"{name}.parquet"
-            body = _parquet(table.take(order))
-        write_bytes(path, body)
-        return {
-            "name": path.name,
-            "part": name.split("-", 1)[0],
-            "records": count,
-            "sha256": hashlib.sha256(body).hexdigest(),
-        }
-
-
-def _parquet(table: Any) -> bytes:
-    import pyarrow.parquet as pq
-
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", row_group_size=1024)
-    return sink.getvalue()
+            yield from ((READ, value) for value in values)
+            return
+        folder = Path(self.folder)
+        table = shards.shard_table(folder / RUNS, values[0])
+        if table is None:  # a range of the order that no record lies in
+            return
+        repeated = shards.repeated_keys(table)
+        table = table.drop_columns(["order"])
+        digest = shards.write_shard(folder / f"{name}.parquet", table)
+        split = name.split("-", 1)[0]
+        yield (
+            SHARD,
+            {
+                "name": f"{name}.parquet",
+                "split": split,
+                "records": table.num_rows,
+                "sha256": digest,
+                "repeated": len(repeated),
+                "first_repeated": repeated[0] if repeated else "",
+            },
+        )
+        yield from duplicates.traces(table, split, self.modality)
 
 
 def shards_of(records: Path, split: str) -> list[Path]:

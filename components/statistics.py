@@ -1,7 +1,8 @@
 """Statistics: mergeable accumulators over the records of each split, one pass.
 
 statistics/
-  statistics.json    {"modality", "counts", "splits": {"train": {...}, ...}}
+  statistics.json    {"modality", "counts", "rejected", "duplicates",
+                      "splits": {"train": {"records", "features": {name: ...}}, ...}}
 """
 
 from __future__ import annotations
@@ -11,28 +12,45 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import reading, write_json, writing
+from components.accumulators import feature_from_json
+from components.artifacts import read_json, reading, write_json, writing
 from components.dataflow import run
 from components.ingest import SPLITS, shards_of
-from components.modalities import modalities
+from components.modalities import Summary, modalities
+from components.settings import BeamSettings
 
 
-def statistics(records: Path, out: Path, beam_options: tuple[str, ...] = ()) -> dict[str, Any]:
+def statistics(records: Path, out: Path, beam: BeamSettings | None = None) -> dict[str, Any]:
     """Summarises `records` into the folder `out` and returns what `statistics.json` holds."""
     manifest = reading(records)
     chunks = [[split, str(shard)] for split in SPLITS for shard in shards_of(records, split)]
     with writing(out, "statistics") as (folder, kept):
-        work = _Summarise(manifest["modality"])
-        merged = dict(run(chunks, work, _Merge(manifest["modality"]), folder, beam_options))
+        merged = dict(run(chunks, _Summarise(manifest["modality"]), [_merge], folder, beam))
         found = {
             "modality": manifest["modality"],
             "counts": manifest["counts"],
+            "rejected": manifest["rejected"],
+            "duplicates": read_json(records / "duplicates.json"),
             "data_fingerprint": manifest["fingerprint"],
-            "splits": {split: merged.get(split, {"records": 0}) for split in SPLITS},
+            "splits": {
+                split: {"records": manifest["counts"][split], "features": merged.get(split, {})}
+                for split in SPLITS
+            },
         }
         write_json(folder / "statistics.json", found)
         kept["fingerprint"] = manifest["fingerprint"]
     return found
+
+
+def summaries_of(found: dict[str, Any]) -> dict[str, Summary]:
+    """Split → its summary, from what `statistics.json` holds."""
+    return {
+        split: Summary(
+            part["records"],
+            {name: feature_from_json(feature) for name, feature in part["features"].items()},
+        )
+        for split, part in found["splits"].items()
+    }
 
 
 class _Summarise:
@@ -43,12 +61,19 @@ class _Summarise:
         import pyarrow.parquet as pq
 
         split, shard = chunk
-        yield split, modalities()[self.modality].summarise(pq.read_table(shard))
+        features = modalities()[self.modality].summarise(pq.read_table(shard))
+        yield split, [shard, {name: feature.as_json() for name, feature in features.items()}]
 
 
-class _Merge:
-    def __init__(self, modality: str) -> None:
-        self.modality = modality
-
-    def __call__(self, split: str, parts: list[Any]) -> Any:
-        return [split, reduce(modalities()[self.modality].merge, parts)]
+def _merge(split: str, parts: list[Any]) -> Iterator[tuple[str, Any]]:
+    """Accumulators of shards → of the split, always in the order of the shards."""
+    tables = [
+        {name: feature_from_json(feature) for name, feature in features.items()}
+        for _, features in sorted(parts, key=lambda part: part[0])
+    ]
+    names = sorted({name for table in tables for name in table})
+    merged = {
+        name: reduce(lambda a, b: a.merge(b), [t[name] for t in tables if name in t]).as_json()
+        for name in names
+    }
+    yield split, merged

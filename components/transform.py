@@ -20,6 +20,7 @@ from components.dataflow import run, write_bytes
 from components.ingest import SPLITS, shards_of
 from components.modalities import modalities
 from components.settings import DataSettings
+from components.statistics import summaries_of
 
 
 def transform(records: Path, statistics: Path, out: Path, data: DataSettings) -> dict[str, Any]:
@@ -28,16 +29,30 @@ def transform(records: Path, statistics: Path, out: Path, data: DataSettings) ->
     reading(statistics)
     found = read_json(statistics / "statistics.json")
     modality = modalities()[found["modality"]]
-    encoding = modality.fit(found["splits"], modality.Encode.parse(data.encode))
+    encoding = modality.fit(
+        summaries_of(found),
+        modality.Encode.parse(data.encode),
+        lambda: _tables(records, "train"),
+    )
+    if data.augment:
+        encoding = {**encoding, "augment": modality.Augment.parse(data.augment).model_dump()}
     chunks = [[split, i, str(shard)] for split in SPLITS for i, shard in enumerate(shards_of(records, split))]
     with writing(out, "transform") as (folder, manifest):
         write_json(folder / "encoding.json", encoding)
         (folder / "spec.json").write_text(modality.spec(encoding).model_dump_json(indent=1), "utf-8")
-        results = run(chunks, _Encode(encoding, str(folder)), _count, folder, data.beam)
-        manifest["counts"] = {split: sum(n for name, n in results if name == split) for split in SPLITS}
+        counts = run(chunks, _Encode(encoding, str(folder)), [_count], folder, data.beam)
+        manifest["counts"] = {split: sum(n for name, n in counts if name == split) for split in SPLITS}
         manifest["data_fingerprint"] = source["fingerprint"]
         manifest["fingerprint"] = fingerprint_of(source["fingerprint"], encoding)
     return manifest
+
+
+def _tables(records: Path, split: str) -> Iterator[Any]:
+    """The records of a split again, a shard at a time."""
+    import pyarrow.parquet as pq
+
+    for shard in shards_of(records, split):
+        yield pq.read_table(shard)
 
 
 class _Encode:
@@ -58,5 +73,5 @@ class _Encode:
         yield split, len(arrays["x"])
 
 
-def _count(split: str, numbers: list[int]) -> list[Any]:
-    return [split, sum(numbers)]
+def _count(split: str, numbers: list[int]) -> Iterator[tuple[str, int]]:
+    yield split, sum(numbers)

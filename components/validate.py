@@ -12,8 +12,9 @@ from typing import Any
 
 from components.artifacts import read_json, reading, write_json, writing
 from components.ingest import REJECTED, SPLITS
-from components.modalities import modalities
+from components.modalities import Summary, modalities
 from components.settings import DataSettings, GateSettings, ModelSettings, TrainSettings
+from components.statistics import summaries_of
 from keras_models import describe
 
 NEED_CLASSES = frozenset(  # what gate 2 measures with a classifier of the training images
@@ -45,14 +46,17 @@ def validate(
     reading(statistics)
     found = read_json(statistics / "statistics.json")
     counts = found["counts"]
+    summaries = summaries_of(found)
     anomalies = [
         *_rejections(counts, records, data.max_rejected),
         *_sizes(counts),
-        *_batches(found, data, train.batch_size),
+        *_batches(found["modality"], summaries["train"], data, train.batch_size),
     ]
     if all(counts[split] for split in SPLITS):
-        anomalies += modalities()[found["modality"]].anomalies(found["splits"])
-        anomalies += _classes(found["splits"]["train"].get("classes"), model, gates)
+        odd = modalities()[found["modality"]].anomalies(summaries)
+        anomalies += [anomaly.message for anomaly in odd if anomaly.severity == "error"]
+        classes = summaries["train"].features.get("class")
+        anomalies += _classes(None if classes is None else classes.values, model, gates)
     report = {
         "verdict": "fail" if anomalies else "pass",
         "anomalies": anomalies,
@@ -85,12 +89,12 @@ def _sizes(counts: dict[str, int]) -> list[str]:
     ]
 
 
-def _batches(found: dict[str, Any], data: DataSettings, batch_size: int) -> list[str]:
+def _batches(modality_name: str, summary: Summary, data: DataSettings, batch_size: int) -> list[str]:
     """A record is one example, unless the kind of data counts them otherwise."""
-    modality = modalities()[found["modality"]]
-    count = found["counts"]["train"]
+    modality = modalities()[modality_name]
+    count = summary.records
     if count and hasattr(modality, "examples"):
-        count = modality.examples(found["splits"]["train"], modality.Encode.parse(data.encode))
+        count = modality.examples(summary, modality.Encode.parse(data.encode))
     if not 0 < count < batch_size:
         return []
     return [

@@ -83,7 +83,7 @@ def arguments(recipe: Recipe, champion: str = "") -> dict[str, str]:
         "train": recipe.train.model_dump_json(),
         "evaluate": recipe.evaluate.model_dump_json(),
         "gates": recipe.gates.model_dump_json(),
-        "source_state": source_fingerprint(recipe.data.source),
+        "source_state": source_fingerprint(recipe.data),
         "code_version": code_version(),
     }
     return {**given, "champion": champion, "line": fingerprint_of(given)}

@@ -71,14 +71,14 @@ class Recipe(Settings):
         """
         from components.modalities import location
 
-        source = self.data.source
+        source, modality = self.data.source, self.modality()
         if location(source) in ("FILE", "FOLDER"):
             scheme = source.split(":", 1)[0]
             raise ConfigError(
                 f"recipe '{self.name}': it needs your own {location(source).lower()}: "
                 f"add e.g. --set data.source={scheme}:path/to/my/{location(source).lower()}"
             )
-        self.modality().preflight(source)
+        modality.preflight(source, modality.Read.parse(self.data.read))
         return self
 
 
@@ -210,15 +210,17 @@ def _data_problems(data: DataSettings) -> tuple[list[str], str | None]:
     except ConfigError as error:
         return [str(error)], None
     problems = []
-    for options, given, prefix in (
-        (modality.Read, data.read, "data.read."),
-        (modality.Encode, data.encode, "data.encode."),
-    ):
+    given = {"Read": data.read, "Encode": data.encode, "Augment": data.augment}
+    parsed: dict[str, Any] = {}
+    for name, values in given.items():
+        options = getattr(modality, name, Settings)
         try:
-            options.parse(given)
+            parsed[name] = options.parse(values)
         except ValidationError as error:
-            problems += problems_of(options, error, prefix)
-    return problems, modality.KIND
+            problems += problems_of(options, error, f"data.{name.lower()}.")
+    if "Encode" not in parsed or not hasattr(modality, "kind_of"):
+        return problems, modality.KIND
+    return problems, modality.kind_of(parsed["Encode"])
 
 
 def _family_problems(where: str, model: ModelSettings, kind: str | None) -> list[str]:

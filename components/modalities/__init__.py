@@ -2,7 +2,7 @@
 
 A module of this folder offers:
 
-    KIND                          the spec kind its examples have
+    KIND                          the spec kind its examples have; kind_of(encode) where Encode decides
     SOURCES                       scheme → what a person writes, e.g. {"idx": "idx:FOLDER ..."}
     Read, Encode, Augment         its options, as Settings; Augment only where there is an `augment`
     RECORD                        the columns of one record beside key, group and digest, as Arrow fields

@@ -1,0 +1,210 @@
+"""Records on disk: sorted runs, one or more a chunk, merged into shards that hold a range of the order.
+
+So a shuffle moves names of files and never the records themselves, no process holds more than one
+run or one shard, and the bytes do not depend on how many workers there were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from components.dataflow import write_bytes
+from components.modalities import Block, Record
+from components.settings import Split
+from components.splits import SPLITS, hashes, split_codes
+
+RUN_BYTES = 32_000_000  # in memory, before it is written
+SHARD_BYTES = 64_000_000  # of one shard, uncompressed
+ROW_GROUP = 1024
+OWN = [pa.field("key", pa.string()), pa.field("group", pa.string()), pa.field("digest", pa.binary(16))]
+
+
+def schema_of(module: ModuleType) -> pa.Schema:
+    """The columns of a kind's records."""
+    return pa.schema([*OWN, *module.RECORD])
+
+
+class Runs:
+    """Gathers the records of one chunk and writes them as sorted runs of bounded size."""
+
+    def __init__(self, folder: Path, chunk: int, module: ModuleType, split: Split) -> None:
+        self.folder, self.chunk, self.module, self.split = folder, chunk, module, split
+        self.tables: list[tuple[pa.Table, str | None]] = []
+        self.records: list[Record] = []
+        self.weight = 0
+        self.loose = 0  # of what is not yet a table
+        self.written: list[dict[str, Any]] = []
+
+    def add(self, found: Record | Block) -> int:
+        """Takes a record or a block and returns how many records it is."""
+        if isinstance(found, Record):
+            if self.records and found.part != self.records[0].part:
+                self._tabulate()
+            self.records.append(found)
+            self.loose += _weight(found.fields)
+            count = 1
+        else:
+            self._tabulate()
+            columns = {"key": found.keys, "group": found.groups, **found.columns}
+            arrays = [
+                _array(columns.get(field.name), field.type, len(found.keys)) for field in self._fields()
+            ]
+            table = pa.Table.from_arrays(arrays, schema=pa.schema(self._fields()))
+            self.tables.append((table, found.part))
+            self.weight += table.nbytes
+            count = len(found.keys)
+        if self.weight + self.loose >= RUN_BYTES:
+            self.flush()
+        return count
+
+    def _fields(self) -> list[pa.Field]:
+        return [field for field in schema_of(self.module) if field.name != "digest"]
+
+    def _tabulate(self) -> None:
+        if self.records:
+            rows = [{"key": r.key, "group": r.group, **r.fields} for r in self.records]
+            self.tables.append((pa.Table.from_pylist(rows, pa.schema(self._fields())), self.records[0].part))
+        self.weight += self.loose
+        self.records, self.loose = [], 0
+
+    def flush(self) -> None:
+        """Writes what was gathered: sorted by split and order."""
+        self._tabulate()
+        if not self.tables:
+            return
+        pieces, codes, orders = [], [], []
+        for table, part in self.tables:
+            digest = digests(table, self.module.CONTENT)
+            keys = table.column("key").to_pylist()
+            if self.split.by == "content":
+                names: list[Any] = digest
+            else:
+                groups = table.column("group").to_pylist() if table.column("group").null_count else None
+                names = table.column("group").to_pylist() if groups is None else _either(groups, keys)
+            codes.append(split_codes(names, self.split, part))
+            orders.append(hashes(keys, "order"))
+            pieces.append(table.append_column(OWN[2], pa.array(digest, pa.binary(16))))
+        code, order = np.concatenate(codes), np.concatenate(orders)
+        rows = np.lexsort((order, code))
+        table = (
+            pa.concat_tables(pieces).combine_chunks().take(rows).append_column("order", pa.array(order[rows]))
+        )
+        name = f"{self.chunk:06d}-{len(self.written):04d}.arrow"
+        sink = io.BytesIO()
+        with pa.ipc.new_file(sink, table.schema) as stream:
+            stream.write_table(table)
+        write_bytes(self.folder / name, sink.getbuffer())
+        counts = np.bincount(code, minlength=len(SPLITS)).tolist()
+        self.written.append({"run": name, "counts": counts, "bytes": table.nbytes})
+        self.tables, self.weight = [], 0
+
+
+def _either(groups: list[str | None], keys: list[str]) -> list[str]:
+    return [key if group is None else group for group, key in zip(groups, keys, strict=True)]
+
+
+def _array(values: Any, kind: pa.DataType, count: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(count, kind)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
+
+
+def _weight(fields: dict[str, Any]) -> int:
+    """Bytes of a record, roughly."""
+    sizes = (8 * len(value) if isinstance(value, list | tuple) else 8 for value in fields.values())
+    return 64 + sum(sizes) + sum(len(v) for v in fields.values() if isinstance(v, bytes | str))
+
+
+def digests(table: pa.Table, content: Sequence[str]) -> list[bytes]:
+    """Sixteen bytes for each row, equal where the content columns are."""
+    heads = np.zeros((table.num_rows, 0), np.int64)
+    bodies = []
+    for name in content:
+        column = table.column(name)
+        if pa.types.is_integer(column.type):
+            numbers = column.fill_null(-(2**31) + 1).to_numpy().astype(np.int64)
+            heads = np.concatenate([heads, numbers[:, None]], axis=1)
+        else:
+            bodies.append(column.to_pylist())
+    lead, width = heads.astype("<i8").tobytes(), 8 * heads.shape[1]
+    blake2b = hashlib.blake2b
+    found = []
+    for i in range(table.num_rows):
+        digest = blake2b(lead[i * width : (i + 1) * width], digest_size=16)
+        for body in bodies:
+            value = body[i]
+            if not isinstance(value, bytes):
+                value = json.dumps(value).encode()
+            digest.update(value)
+        found.append(digest.digest())
+    return found
+
+
+def plan_shards(runs: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Runs → (shard name, what it is made of): each shard is a range of the order of one split."""
+    runs = sorted(runs, key=lambda run: run["run"])
+    totals = [0.0] * len(SPLITS)
+    for run in runs:
+        for code, count in enumerate(run["counts"]):
+            totals[code] += run["bytes"] * count / max(sum(run["counts"]), 1)
+    for code, split in enumerate(SPLITS):
+        mine = [run for run in runs if run["counts"][code]]
+        shards = max(1, -(-int(totals[code]) // SHARD_BYTES)) if mine else 0
+        for number in range(shards):
+            spans = [[r["run"], sum(r["counts"][:code]), sum(r["counts"][: code + 1])] for r in mine]
+            low, high = number * 2**64 // shards, (number + 1) * 2**64 // shards
+            yield f"{split}-{number:05d}-of-{shards:05d}", {"spans": spans, "low": low, "high": high}
+
+
+def shard_table(folder: Path, made_of: dict[str, Any]) -> pa.Table:
+    """The records of one shard in their order, read from the slices of its runs."""
+    pieces = []
+    for name, start, stop in made_of["spans"]:
+        run = pa.ipc.open_file(pa.memory_map(str(folder / name))).read_all()
+        order = run.column("order").to_numpy()[start:stop]
+        low = np.searchsorted(order, np.uint64(made_of["low"]))
+        high = stop - start
+        if made_of["high"] < 2**64:
+            high = int(np.searchsorted(order, np.uint64(made_of["high"])))
+        if high > low:
+            pieces.append(run.slice(start + int(low), high - int(low)))
+    if not pieces:
+        return None
+    table = pa.concat_tables(pieces).combine_chunks()
+    order = table.column("order").to_numpy()
+    rows = np.argsort(order, kind="stable")
+    equal = np.flatnonzero(order[rows][1:] == order[rows][:-1])
+    if len(equal):  # equal hashes: the same key twice, or one chance in 2^64
+        keys = table.column("key").to_pylist()
+        rows = np.array(sorted(rows.tolist(), key=lambda row: (order[row], keys[row])))
+    return table.take(rows)
+
+
+def repeated_keys(table: pa.Table) -> list[str]:
+    """The keys that stand more than once in a shard (equal keys lie side by side)."""
+    order = table.column("order").to_numpy()
+    near = np.flatnonzero(order[1:] == order[:-1])
+    keys = table.column("key")
+    return [keys[int(i)].as_py() for i in near if keys[int(i)].as_py() == keys[int(i) + 1].as_py()]
+
+
+def write_shard(path: Path, table: pa.Table) -> str:
+    """Writes Parquet and returns its SHA-256."""
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
+    body = sink.getbuffer()
+    write_bytes(path, body)
+    return hashlib.sha256(body).hexdigest()
