@@ -75,9 +75,9 @@ class Examples:
 
         fields = self.fields("train")
         steps = self.steps_per_epoch(batch_size)
-        plan = _Plan(self.count("train"), batch_size, seed, self._buckets())
+        plan = Plan(self.count("train"), batch_size, seed, self._buckets())
         others = {
-            name: _Plan(sum(map(len, fields[name])), batch_size, seed + 1 + number, None)
+            name: Plan(sum(map(len, fields[name])), batch_size, seed + 1 + number, None)
             for number, name in enumerate(self.encoding.get("independent", []))
         }
         options = self.encoding.get("augment")
@@ -143,7 +143,7 @@ class Examples:
         return {name: array[:, :length] if self._is_long(array) else array for name, array in batch.items()}
 
 
-class _Plan:
+class Plan:
     """Which rows are in which batch of an epoch: a pure function of seed and epoch, kept for its length."""
 
     def __init__(self, count: int, batch_size: int, seed: int, buckets: np.ndarray | None) -> None:
@@ -152,17 +152,17 @@ class _Plan:
 
     def rows(self, epoch: int, position: int) -> np.ndarray:
         """The rows of one batch, int64 `[batch_size]`."""
-        self._plan(epoch)
+        self._make(epoch)
         start = self.starts[position]
         return self.order[start : start + self.batch_size]
 
     def wrapped(self, epoch: int, position: int) -> np.ndarray:
         """The same from a permutation that begins anew where it ends."""
-        self._plan(epoch)
+        self._make(epoch)
         at = position * self.batch_size + np.arange(self.batch_size)
         return self.order[at % self.count]
 
-    def _plan(self, epoch: int) -> None:
+    def _make(self, epoch: int) -> None:
         if epoch == self.epoch:
             return
         self.epoch = epoch

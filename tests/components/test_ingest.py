@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from components import shards
 from components.artifacts import reading
-from components.dataflow import join, options, run, unit_hash
 from components.errors import ConfigError, DataError
-from components.ingest import SPLITS, ingest, shards_of, source_fingerprint, split_of
-from components.modalities import images
-from components.settings import DataSettings, Split
+from components.ingest import SPLITS, ingest, shards_of, source_fingerprint
+from components.modalities import Record, images
+from components.settings import DataSettings, Settings, Split
+from components.splits import split_codes, units
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,25 +119,31 @@ def test_what_cannot_be_read_is_counted_and_listed(pictures: Path, tmp_path: Pat
     assert counts["rejected"] == 2
     assert counts["read"] == 42 == sum(counts[part] for part in (*SPLITS, "rejected"))
     lines = (tmp_path / "records/rejected/rejected.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["key"] for line in lines] == ["a/broken.png", "b/empty.jpg"]
-    assert all("cannot identify" in json.loads(line)["reason"] for line in lines)
+    told = [json.loads(line) for line in lines]
+    assert [line["key"] for line in told] == ["a/broken.png", "b/empty.jpg"]
+    assert all(set(line) == {"key", "rule", "reason", "remedy"} and all(line.values()) for line in told)
 
 
-@pytest.mark.parametrize("lost", ["rejected", "read"])
+@pytest.mark.parametrize("lost", ["", "read", "train-00000-of-00001"])
 def test_records_that_a_runner_loses_are_missed(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """As Beam's multi_threading mode does: a part of a shard does not arrive, and no error is raised."""
+    """As Beam's multi_threading mode does: one value of a group does not arrive, and no error is raised."""
     from components import dataflow
 
-    plan, write = images.plan, dataflow._Write.__call__
+    plan, call = images.plan, dataflow._Stage.__call__
 
-    def forgetful(self: Any, pair: tuple[Any, Any]) -> list[Any]:
+    def forgetful(self: Any, pair: tuple[Any, Any]) -> Any:
         key, values = pair
-        return write(self, (key, list(values)[1:] if key == lost else values))
+        kept = list(values)[1:] if key == lost else list(values)
+        return call(self, (key, kept)) if kept else iter(())
 
-    monkeypatch.setattr(dataflow._Write, "__call__", forgetful)
-    monkeypatch.setattr(images, "plan", lambda source, read: 2 * plan(source, read))  # two parts a key
+    def in_halves(source: str, read: images.Read) -> list[dict[str, Any]]:
+        (chunk,) = plan(source, read)
+        return [{**chunk, "paths": chunk["paths"][i::2]} for i in range(2)]
+
+    monkeypatch.setattr(dataflow._Stage, "__call__", forgetful)
+    monkeypatch.setattr(images, "plan", in_halves)
     with pytest.raises(DataError, match="records were lost on the way"):
         ingest(DataSettings(source=f"images:{pictures}"), tmp_path / "records")
     assert not (tmp_path / "records").exists()
@@ -173,12 +181,12 @@ def test_a_damaged_source_stops_with_its_own_sentence(tmp_path: Path) -> None:
 
 def test_the_fingerprint_of_a_source_sees_a_changed_file(pictures: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(pictures, tmp_path / "copy")
-    before = source_fingerprint(f"images:{folder}")
-    assert source_fingerprint(f"images:{folder}") == before
+    before = source_fingerprint(DataSettings(source=f"images:{folder}"))
+    assert source_fingerprint(DataSettings(source=f"images:{folder}")) == before
     (folder / "dangling.png").symlink_to("nowhere")
-    assert source_fingerprint(f"images:{folder}") == before
+    assert source_fingerprint(DataSettings(source=f"images:{folder}")) == before
     (folder / "a/00.png").write_bytes(b"other")
-    assert source_fingerprint(f"images:{folder}") != before
+    assert source_fingerprint(DataSettings(source=f"images:{folder}")) != before
 
 
 # -- splits --------------------------------------------------------------------------------------------
@@ -202,103 +210,110 @@ def test_a_record_keeps_its_split_when_data_are_added(pictures: Path, tmp_path: 
 def test_the_shares_are_near_the_asked(shares: tuple[float, float, float]) -> None:
     split = Split(train=shares[0], validation=shares[1], test=shares[2])
     n = 20_000
-    given = [split_of(f"{i}.png", split, None) for i in range(n)]
+    given = named(split_codes([f"{i}.png" for i in range(n)], split, None))
     for name, share in zip(SPLITS, shares, strict=True):
         assert abs(given.count(name) / n - share) < 5 * np.sqrt(share * (1 - share) / n)
-    assert {split_of(str(i), split, "test") for i in range(100)} == {"test"}
-    official = [split_of(str(i), split, "train") for i in range(n)]
+    for part in SPLITS:
+        assert set(named(split_codes([str(i) for i in range(100)], split, part))) == {part}
+    shared = named(split_codes([str(i) for i in range(n)], split, "development"))
     share = shares[0] / (shares[0] + shares[1])
-    assert set(official) == {"train", "validation"}
-    assert abs(official.count("train") / n - share) < 5 * np.sqrt(share * (1 - share) / n)
+    assert set(shared) == {"train", "validation"}
+    assert abs(shared.count("train") / n - share) < 5 * np.sqrt(share * (1 - share) / n)
+
+
+def named(codes: np.ndarray) -> list[str]:
+    return [SPLITS[code] for code in codes]
 
 
 def test_split_and_order_are_independent() -> None:
-    at = np.array([[unit_hash(str(i), purpose) for purpose in ("split", "order")] for i in range(5000)])
-    assert abs(np.corrcoef(at.T)[0, 1]) < 5 / np.sqrt(5000)
+    names = [str(i) for i in range(5000)]
+    at = np.array([units(names, purpose) for purpose in ("split", "order")])
+    assert abs(np.corrcoef(at)[0, 1]) < 5 / np.sqrt(5000)
     assert (at >= 0).all()
     assert (at < 1).all()
 
 
-# -- Beam ----------------------------------------------------------------------------------------------
+class Tiny:
+    """A kind of data for these tests: numbered lines, in groups, with a key or a content twice if asked."""
+
+    __name__ = "components.modalities.tiny"
+    KIND, SOURCES, Read = "tokens", {"tiny": "tiny"}, Settings
+    RECORD, CONTENT = [pa.field("text", pa.string())], ("text",)
+
+    def __init__(self, records: list[Record]) -> None:
+        self.records = records
+
+    def preflight(self, source: str, read: Settings) -> None:
+        """It is always there."""
+
+    def files(self, source: str) -> list[Any]:
+        return []
+
+    def plan(self, source: str, read: Settings) -> list[dict[str, Any]]:
+        return [{"start": start} for start in range(0, len(self.records), 7)]
+
+    def read(self, chunk: dict[str, Any], read: Settings) -> Iterator[Record]:
+        yield from self.records[chunk["start"] : chunk["start"] + 7]
 
 
-def test_the_runner_is_pinned() -> None:
-    made = options(()).get_all_options()
-    assert made["runner"] == "FnApiRunner"
-    assert made["direct_running_mode"] == "in_memory"
-    assert options(("--direct_running_mode=multi_processing",)).get_all_options()["runner"] == "FnApiRunner"
+@pytest.fixture
+def ingest_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def run(records: list[Record], **settings: Any) -> Path:
+        tiny = Tiny(records)
+        monkeypatch.setattr("components.modalities.modalities", lambda: {"tiny": tiny})
+        out = tmp_path / f"records{len(list(tmp_path.iterdir()))}"
+        ingest(DataSettings(source="tiny", **settings), out)
+        return out
+
+    return run
 
 
-@pytest.mark.parametrize(
-    ("option", "sentence"),
-    [
-        ("--direct_running_mode=multi_threading", "silently loses records"),
-        ("--direct_num_worker=2", "Beam has no option '--direct_num_worker'"),
-        ("--direct_running_m=multi_processing", "Beam has no option '--direct_running_m'"),
-        ("2", "Beam has no option '2'"),
-        ("--direct_num_workers=two", "invalid int value: 'two'"),
-        ("--direct_running_mode=fast", "invalid choice: 'fast'"),
-    ],
-)
-def test_options_that_beam_would_drop_or_die_of_are_refused(option: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=f"data.beam: .*{sentence}"):
-        options((option,))
+def test_the_records_of_a_group_are_on_one_side(ingest_records: Any) -> None:
+    records = [Record(f"{i}", {"text": f"{i}"}, group=f"person {i % 20}") for i in range(200)]
+    sides = keys_of(ingest_records(records))
+    assert len(sides) == 200
+    assert all(len({sides[str(i)] for i in range(person, 200, 20)}) == 1 for person in range(20))
+    assert len(set(sides.values())) == 3
 
 
-def test_an_unknown_runner_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.beam: .*NoRunner"):
-        ingest(DataSettings(source="digits", beam=("--runner=NoRunner",)), tmp_path / "records")
+def test_two_records_with_one_key_are_an_error_with_their_count(ingest_records: Any) -> None:
+    records = [Record(str(i % 27), {"text": f"{i}"}) for i in range(30)]
+    with pytest.raises(DataError, match=r"3 keys stand for more than one record, the first is '\d+'"):
+        ingest_records(records)
 
 
-def test_the_pipeline_is_the_portable_subset(tmp_path: Path) -> None:
-    """Dask and others drop what `finish_bundle` emits, mix tagged outputs, run only the last leaf and
-    write nothing in Beam's sinks: so there is one chain, of one main output each, with our own writes."""
-    import apache_beam as beam
-    from apache_beam.pipeline import PipelineVisitor
-
-    pipeline = beam.Pipeline(options=options(()))
-    join(pipeline, [["a"]], _pairs, _length, tmp_path / "results.json")
-    consumed, produced, problems = set(), set(), []
-
-    class Walk(PipelineVisitor):
-        def visit_transform(self, node: Any) -> None:
-            transform = node.transform
-            if isinstance(transform, beam.io.Read | beam.io.Write):
-                problems.append(f"Beam's own source or sink: {node.full_label}")
-            if set(node.outputs) - {None, "None"}:
-                problems.append(f"tagged outputs: {node.full_label}")
-            do = getattr(transform, "fn", None)
-            if "finish_bundle" in vars(type(do)):
-                problems.append(f"finish_bundle: {node.full_label}")
-            consumed.update(node.inputs, (side.pvalue for side in node.side_inputs))
-            produced.update(node.outputs.values())
-
-    pipeline.visit(Walk())
-    assert problems == []
-    leaves = {leaf for leaf in produced - consumed if leaf is not None}
-    assert [leaf.producer.full_label.split("/")[0] for leaf in leaves] == ["Keep"]
+def test_equal_records_are_found_and_splitting_by_content_puts_them_on_one_side(ingest_records: Any) -> None:
+    records = [Record(str(i), {"text": f"{i % 60}"}) for i in range(120)]
+    by_key = ingest_records(records)
+    sides = keys_of(by_key)
+    apart = [i for i in range(60) if sides[str(i)] != sides[str(i + 60)]]
+    leaked = {"validation": 0, "test": 0}
+    for i in apart:
+        pair = {sides[str(i)], sides[str(i + 60)]}
+        for split in pair - {"train"}:
+            leaked[split] += "train" in pair
+    told = json.loads((by_key / "duplicates.json").read_text("utf-8"))["exact"]
+    assert (told["groups"], told["records"], told["leaked"]) == (60, 60, leaked)
+    assert sum(leaked.values()) > 5
+    by_content = ingest_records(records, split={"by": "content"})
+    sides = keys_of(by_content)
+    assert all(sides[str(i)] == sides[str(i + 60)] for i in range(60))
+    told = json.loads((by_content / "duplicates.json").read_text("utf-8"))["exact"]
+    assert told["leaked"] == {"validation": 0, "test": 0}
 
 
-def test_no_results_are_an_empty_list(tmp_path: Path) -> None:
-    assert run([], _pairs, _length, tmp_path) == []
-    assert sorted(run([["a"], ["b", "a"]], _pairs, _length, tmp_path)) == [["a", 2], ["b", 1]]
-    assert list(tmp_path.iterdir()) == []
-
-
-def _pairs(chunk: list[str]) -> Iterator[tuple[str, int]]:
-    for key in chunk:
-        yield key, 1
-
-
-def _length(key: str, values: list[int]) -> list[Any]:
-    return [key, len(values)]
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_same_bytes(digits: Path, tmp_path: Path) -> None:
-    beam = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    ingest(DataSettings(source="digits", beam=beam), tmp_path / "records")
-    assert bytes_of(tmp_path / "records") == bytes_of(digits)
+def test_small_runs_and_many_shards_hold_the_same_records(
+    ingest_records: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [Record(str(i), {"text": f"{i}" * (i % 9)}) for i in range(500)]
+    whole = ingest_records(records)
+    monkeypatch.setattr(shards, "RUN_BYTES", 300)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
+    cut = ingest_records(records)
+    assert len(shards_of(cut, "train")) > 5
+    for split in SPLITS:
+        tables = [pa.concat_tables(map(pq.read_table, shards_of(folder, split))) for folder in (whole, cut)]
+        assert tables[0].equals(tables[1]), "the order of the records depends on nothing but their keys"
 
 
 # -- imports -------------------------------------------------------------------------------------------

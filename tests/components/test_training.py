@@ -294,7 +294,7 @@ def vae_of(examples: Examples) -> Any:
 
 
 def test_a_nan_in_the_data_stops_the_call_that_meets_it(tmp_path: Path) -> None:
-    from components.examples import _Order
+    from components.examples import Plan
     from components.training import fit
 
     x = np.random.default_rng(0).uniform(0, 255, (40, 4, 4, 1)).astype(np.float32)
@@ -302,7 +302,8 @@ def test_a_nan_in_the_data_stops_the_call_that_meets_it(tmp_path: Path) -> None:
     x[bad, 2, 2, 0] = np.nan
     examples = Examples(image_examples(tmp_path / "examples", "none", x))
     settings = TrainSettings(epochs=2, batch_size=2, snapshot_steps=4)  # 20 steps an epoch, 4 a call
-    meets = int(np.flatnonzero(_Order(40, settings.seed).of(0) == bad)[0]) // 2
+    plan = Plan(40, 2, settings.seed, None)
+    meets = next(step for step in range(20) if bad in plan.rows(0, step))
     call_ends = (meets // 4 + 1) * 4
     model = vae_of(examples)
     snapshots = Snapshots(tmp_path / "snapshots")

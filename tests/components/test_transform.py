@@ -138,16 +138,16 @@ def test_rows_of_several_shards_are_rows_of_their_concatenation(
 def test_a_large_source_lies_in_shards_and_is_the_same_examples(
     tmp_path: Path, grey: Examples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components import ingest as module
+    from components import shards
 
     source = tmp_path / "words.txt"
     source.write_text("".join(f"line {i} of a text\n" for i in range(500)), "utf-8")
     data = DataSettings(source=f"text:{source}", read={"block": 64}, encode={"length": 16})
     one = made(tmp_path / "one", "examples", data)
-    monkeypatch.setattr(module, "SHARD_BYTES", source.stat().st_size // 3)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 5000)
     three = made(tmp_path / "three", "examples", data)
-    assert len(shards_of(tmp_path / "three/records", "train")) == 3
-    assert len(three.fields("train")["x"]) == 3
+    assert len(shards_of(tmp_path / "three/records", "train")) >= 3
+    assert len(three.fields("train")["x"]) >= 3
     for split in SPLITS:
         assert rows_of(one.arrays(split)) == rows_of(three.arrays(split))
 
