@@ -1,49 +1,37 @@
-"""Images: scikit-learn's digits, MNIST's idx files, folders of PNG and JPEG.
+"""Images: a record keeps the pixels as they are stored; an example is uint8 `[height, width, channels]`.
 
-A record keeps the pixels as they are stored; an example is uint8 `[height, width, channels]` on a
-grid of `levels`; a model is given float32 in [0, 1], binary where the recipe says so.
+A model is given float32 in [0, 1] on a grid of `levels`, binary where the recipe says so. Where images
+come from: components.image_sources. What they are summarised by: components.image_features.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
-from components import idx
-from components.decoding import pixels_of, resized
+from components import image_sources
 from components.errors import DataError
-from components.modalities import Record, Rejected, location
+from components.image_arrays import images_of
+from components.image_features import anomalies, summarise
+from components.image_sources import CONTENT, RECORD, Read
+from components.modalities import Block, Record, Rejected, Summary
 from components.settings import Settings
 from keras_models.spec import Spec
 
+if TYPE_CHECKING:
+    from components.storage import Entry
+
+__all__ = ["CONTENT", "RECORD", "Augment", "Encode", "Read", "anomalies", "summarise"]
+
 KIND = "image"
-SOURCES = {
-    "digits": "digits                scikit-learn's 1,797 scans of 8x8, labelled, no network",
-    "idx": "idx:FOLDER            MNIST's files (*-ubyte or *-ubyte.gz); t10k is the test split",
-    "images": "images:FOLDER         PNG and JPEG, class = first subfolder",
-}
-RECORD = [
-    pa.field("pixels", pa.binary()),
-    pa.field("height", pa.int32()),
-    pa.field("width", pa.int32()),
-    pa.field("channels", pa.int32()),
-    pa.field("label", pa.string()),
-]
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-CHUNK_BYTES = 8_000_000
-
-
-class Read(Settings):
-    """How files become records."""
-
-    resize: int | None = Field(None, ge=4, le=1024, description="side in pixels: centre crop, antialiased")
-    colour: Literal["grey", "rgb"] = Field("rgb", description="what colour images are converted to (images:)")
+SOURCES = image_sources.described()
+PADDING, UNKNOWN = 0, 1  # ids of captions; characters follow
 
 
 class Encode(Settings):
@@ -54,214 +42,195 @@ class Encode(Settings):
         description="none: grey levels; threshold: above half is 1; sample: 1 with the grey's "
         "probability, drawn afresh each epoch (dynamic binarisation)",
     )
+    caption_length: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="characters of a caption, longer ones are cut; by default the longest of the training split",
+    )
+
+
+class Augment(Settings):
+    """Changes drawn afresh for each training image; an image y gets the same as its x."""
+
+    flip: bool = Field(False, description="mirror left and right, every second time")
+    shift: int = Field(0, ge=0, le=64, description="move by at most so many pixels; the border is repeated")
+    brightness: float = Field(
+        0.0, ge=0, le=1, description="add at most so much, of 1 (not with data.encode.binarise)"
+    )
 
 
 # -- source → records ----------------------------------------------------------------------------------
 
 
-def preflight(source: str) -> None:
+def preflight(source: str, read: Read) -> None:
     """Raises DataError where the source is plainly not there."""
-    scheme, folder = source.split(":", 1)[0], Path(location(source))
-    if scheme == "digits":
-        return
-    if not location(source) or not folder.is_dir():
-        raise DataError(f"data.source '{source}': there is no folder '{folder}' (seen from {Path.cwd()})")
-    if scheme == "idx":
-        idx.pairs(folder)
-    elif not files(source):
-        raise DataError(f"data.source '{source}': no {', '.join(sorted(SUFFIXES))} file under '{folder}'")
+    _module(source).preflight(source, read)
 
 
-def files(source: str) -> list[Path]:
+def files(source: str) -> list[Entry]:
     """The files behind a source, for its fingerprint."""
-    scheme, folder = source.split(":", 1)[0], Path(location(source))
-    if scheme == "digits":
-        return []
-    if scheme == "idx":
-        return [file for pair in idx.pairs(folder).values() for file in pair]
-    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    return sorted(file for file in found if not file.is_dir())
+    return _module(source).files(source)
 
 
 def plan(source: str, read: Read) -> list[dict[str, Any]]:
     """Chunks of about 8 MB that a worker reads by itself."""
-    scheme, folder = source.split(":", 1)[0], Path(location(source))
-    if scheme == "digits":
-        return [{"scheme": scheme}]
-    if scheme == "idx":
-        chunks = []
-        pairs = idx.pairs(folder)
-        for part, (images, labels) in pairs.items():
-            count, height, width = idx.sizes(images, labels)
-            rows = max(1, CHUNK_BYTES // (height * width))
-            for start in range(0, count, rows):
-                chunks.append(
-                    {
-                        "scheme": scheme,
-                        "part": part,
-                        "official": part if "test" in pairs else None,  # without t10k all three are hashed
-                        "images": str(images),
-                        "labels": str(labels),
-                        "start": start,
-                        "stop": min(start + rows, count),
-                    }
-                )
-        return chunks
-    paths = files(source)
-    return [
-        {"scheme": scheme, "root": str(folder), "paths": [str(path) for path in paths[i : i + 256]]}
-        for i in range(0, len(paths), 256)
-    ]
+    return _module(source).plan(source, read)
 
 
-def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
+def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected | Block]:
     """The records of one chunk; what cannot be read is set aside with the reason."""
-    if chunk["scheme"] == "digits":
-        from sklearn.datasets import load_digits
-
-        data = load_digits()
-        grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
-        for i, (image, label) in enumerate(zip(grey, data.target, strict=True)):
-            yield _record(f"digits/{i:05d}", image[..., None], str(label), None)
-    elif chunk["scheme"] == "idx":
-        images = idx.array_of(Path(chunk["images"]))[chunk["start"] : chunk["stop"]]
-        labels = idx.array_of(Path(chunk["labels"]))[chunk["start"] : chunk["stop"]]
-        for i, (image, label) in enumerate(zip(images, labels, strict=True), chunk["start"]):
-            pixels = resized(image[..., None], options.resize)
-            yield _record(f"{chunk['part']}/{i:07d}", pixels, str(label), chunk["official"])
-    else:
-        for path in map(Path, chunk["paths"]):
-            key = path.relative_to(chunk["root"])
-            label = key.parts[0] if len(key.parts) > 1 else None
-            name = key.as_posix().encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8
-            try:
-                if name != key.as_posix():
-                    raise ValueError("the file's name is not UTF-8")
-                yield _record(name, pixels_of(path, options.colour, options.resize), label, None)
-            except Exception as error:  # whatever Pillow raises on a foreign file is a reason, not a crash
-                yield Rejected(name, f"{type(error).__name__}: {error}")
+    yield from image_sources.modules()[chunk["scheme"]].read(chunk, options)
 
 
-def _record(key: str, image: np.ndarray, label: str | None, part: str | None) -> Record:
-    height, width, channels = image.shape
-    fields = {
-        "pixels": image.tobytes(),
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "label": label,
-    }
-    return Record(key, fields, part)
-
-
-# -- records → statistics ------------------------------------------------------------------------------
-
-
-def summarise(table: pa.Table) -> dict[str, Any]:
-    """Counts by size and class, the histogram of grey levels, the number of constant images."""
-    sizes: Counter[str] = Counter()
-    classes: Counter[str] = Counter()
-    histogram = np.zeros(256, np.int64)
-    constant = 0
-    columns = (table.column(name).to_pylist() for name in ("pixels", "height", "width", "channels", "label"))
-    for pixels, height, width, channels, label in zip(*columns, strict=True):
-        values = np.frombuffer(pixels, np.uint8)
-        histogram += np.bincount(values, minlength=256)
-        constant += bool(values.min() == values.max())
-        sizes[f"{height}x{width}x{channels}"] += 1
-        classes[label if label is not None else ""] += 1
-    return {
-        "records": table.num_rows,
-        "sizes": dict(sizes),
-        "classes": dict(classes),
-        "histogram": histogram.tolist(),
-        "constant": constant,
-    }
-
-
-def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    """The statistics of both."""
-    return {
-        "records": a["records"] + b["records"],
-        "sizes": dict(sorted((Counter(a["sizes"]) + Counter(b["sizes"])).items())),
-        "classes": dict(sorted((Counter(a["classes"]) + Counter(b["classes"])).items())),
-        "histogram": (np.array(a["histogram"]) + np.array(b["histogram"])).tolist(),
-        "constant": a["constant"] + b["constant"],
-    }
-
-
-def anomalies(statistics: dict[str, dict[str, Any]]) -> list[str]:
-    """What makes these records unfit to learn from, as sentences."""
-    found = []
-    sizes = {size for split in statistics.values() for size in split["sizes"]}
-    if len(sizes) > 1:
-        counts = sum((Counter(split["sizes"]) for split in statistics.values()), Counter())
-        common = ", ".join(f"{size}: {count}" for size, count in counts.most_common(4))
-        found.append(
-            f"the images have {len(sizes)} different sizes ({common}): set data.read.resize, e.g. 32"
-        )
-    train = statistics["train"]
-    if train["records"] and train["constant"] == train["records"]:
-        found.append("every training image is of one single value: there is nothing to learn")
-    classes = {name for split in statistics.values() for name in split["classes"]}
-    if "" in classes and len(classes) > 1:
-        loose = sum(split["classes"].get("", 0) for split in statistics.values())
-        found.append(f"{loose} images lie outside of the class folders: move each into its class's folder")
-    for name, split in statistics.items():
-        missing = classes - set(split["classes"]) - {""}
-        if missing:
-            found.append(
-                f"the {name} split has no example of class {', '.join(sorted(missing))}: give more data"
-            )
-    return found
+def _module(source: str) -> Any:
+    return image_sources.modules()[source.split(":", 1)[0]]
 
 
 # -- records → examples --------------------------------------------------------------------------------
 
 
-def fit(statistics: dict[str, dict[str, Any]], encode_options: Encode) -> dict[str, Any]:
-    """The encoding, from the training split only: size, classes, how values are scaled."""
-    (size,) = statistics["train"]["sizes"]
-    classes = sorted(name for name in statistics["train"]["classes"] if name)
-    if all(name.isdecimal() for name in classes):
-        classes.sort(key=int)
-    return {
-        "modality": "images",
-        "size": [int(side) for side in size.split("x")],
-        "binarise": encode_options.binarise,
-        "classes": classes,
-    }
+def fit(
+    summaries: dict[str, Summary], encode: Encode, tables: Callable[[], Iterable[pa.Table]]
+) -> dict[str, Any]:
+    """The encoding, from the training split only: sizes, classes, how values are scaled."""
+    train = summaries["train"].features
+    found: dict[str, Any] = {"modality": "images", "binarise": encode.binarise, "size": _sides(train["size"])}
+    found["classes"] = sorted(train["class"].counts) if "class" in train else []
+    if all(name.isdecimal() for name in found["classes"]):
+        found["classes"].sort(key=int)
+    if "attribute" in train:
+        found["attributes"] = sorted(train["attribute"].counts)
+    if "size_y" in train:
+        found |= {"size_y": _sides(train["size_y"]), "paired": "domain" not in train}
+        if not found["paired"]:
+            found["independent"] = ["y"]
+    if "caption_length" in train:
+        found["caption_length"] = encode.caption_length or max(1, int(train["caption_length"].max))
+        found["caption_characters"] = sorted(train["caption_character"].counts)
+    return found
+
+
+def _sides(sizes: Any) -> list[int]:
+    (size,) = sizes.counts
+    return [int(side) for side in size.split("x")]
 
 
 def spec(encoding: dict[str, Any]) -> Spec:
     """See Spec, kind `image`."""
-    levels = 256 if encoding["binarise"] == "none" else 2
+    captioned = "caption_length" in encoding
     return Spec(
-        kind="image", shape=tuple(encoding["size"]), levels=levels, classes=tuple(encoding["classes"])
+        kind="image",
+        shape=tuple(encoding["size"]),
+        levels=256 if encoding["binarise"] == "none" else 2,
+        classes=tuple(encoding["classes"]),
+        attributes=tuple(encoding.get("attributes", ())),
+        condition=tuple(encoding.get("size_y", ())),
+        paired=encoding.get("paired", True),
+        caption=encoding["caption_length"] if captioned else 0,
+        caption_vocabulary=len(encoding["caption_characters"]) + 2 if captioned else 0,
     )
 
 
 def encode(table: pa.Table, encoding: dict[str, Any]) -> dict[str, np.ndarray]:
-    """`x` uint8 `[n, H, W, C]`; `label` int32 `[n]` where there are classes."""
-    shape = (table.num_rows, *encoding["size"])
-    joined = b"".join(table.column("pixels").to_pylist())
-    arrays = {"x": np.frombuffer(joined, np.uint8).reshape(shape)}
+    """`x` uint8 `[n, H, W, C]`; where there are some: `label` int32 `[n]`, `attributes` float32 `[n, k]`,
+    `caption` int32 `[n, length]` (0 pads, 1 is unknown) and `y`, uint8 like x, whose first axis is that
+    of x for pairs and the number of images of domain B otherwise.
+
+    Raises:
+        DataError: a class that the training split lacks.
+    """
+    arrays = {}
+    if encoding.get("paired", True):
+        if "size_y" in encoding:
+            arrays["y"] = images_of(table, encoding["size_y"], "_y")
+    else:
+        second = pc.equal(table.column("domain"), "B")
+        arrays["y"] = images_of(table.filter(second), encoding["size_y"])
+        table = table.filter(pc.invert(second))
+    arrays["x"] = images_of(table, encoding["size"])
     if encoding["classes"]:
-        index = {name: i for i, name in enumerate(encoding["classes"])}
-        arrays["label"] = np.array([index[name] for name in table.column("label").to_pylist()], np.int32)
+        arrays["label"] = _labels(table, encoding["classes"])
+    if "attributes" in encoding:
+        arrays["attributes"] = _attributes(table.column("attributes"), encoding["attributes"])
+    if "caption_length" in encoding:
+        arrays["caption"] = _captions(table, encoding)
     return arrays
+
+
+def _labels(table: pa.Table, classes: list[str]) -> np.ndarray:
+    found = pc.index_in(table.column("label"), pa.array(classes, pa.string()))
+    if found.null_count:
+        row = int(np.flatnonzero(found.is_null().to_numpy())[0])
+        raise DataError(
+            f"record '{table.column('key')[row]}' is of class {table.column('label')[row]}, of which the training "
+            "split has no example: give more data"
+        )
+    return found.to_numpy().astype(np.int32)
+
+
+def _attributes(column: pa.ChunkedArray, names: list[str]) -> np.ndarray:
+    out = np.zeros((len(column), len(names)), np.float32)
+    column = column.combine_chunks()
+    place = pc.index_in(pc.list_flatten(column), pa.array(names, pa.string()))
+    rows, known = pc.list_parent_indices(column).to_numpy(), place.is_valid().to_numpy(False)
+    out[rows[known], place.drop_null().to_numpy()] = 1
+    return out
+
+
+def _captions(table: pa.Table, encoding: dict[str, Any]) -> np.ndarray:
+    ids = {character: UNKNOWN + 1 + i for i, character in enumerate(encoding["caption_characters"])}
+    length = encoding["caption_length"]
+    out = np.full((table.num_rows, length), PADDING, np.int32)
+    for row, caption in enumerate(table.column("caption").to_pylist()):
+        cut = (caption or "")[:length]
+        out[row, : len(cut)] = [ids.get(character, UNKNOWN) for character in cut]
+    return out
+
+
+# -- examples → batches --------------------------------------------------------------------------------
 
 
 def batch(
     arrays: dict[str, np.ndarray], encoding: dict[str, Any], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """`x` float32 in [0, 1]; dynamic binarisation draws from `rng`."""
-    x = arrays["x"].astype(np.float32) / np.float32(255)
-    if encoding["binarise"] == "threshold":
-        x = (x > 0.5).astype(np.float32)
-    elif encoding["binarise"] == "sample":
-        x = (rng.random(x.shape, np.float32) < x).astype(np.float32)
-    return {**arrays, "x": x}
+    """`x` and `y` float32 in [0, 1]; dynamic binarisation draws from `rng`."""
+    found = dict(arrays)
+    for name in ("x", "y"):
+        if name in arrays:
+            values = arrays[name].astype(np.float32) / np.float32(255)
+            if encoding["binarise"] == "threshold":
+                values = (values > 0.5).astype(np.float32)
+            elif encoding["binarise"] == "sample":
+                values = (rng.random(values.shape, np.float32) < values).astype(np.float32)
+            found[name] = values
+    return found
+
+
+def augment(
+    batch: dict[str, np.ndarray], options: Augment, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """`x`, and `y` alike, mirrored, moved and made brighter or darker."""
+    count, height, width = batch["x"].shape[:3]
+    mirrored = (rng.random(count) < 0.5) & np.full(count, options.flip)
+    moved = rng.integers(-options.shift, options.shift + 1, (2, count))
+    light = (2 * rng.random(count, np.float32) - 1) * np.float32(options.brightness)
+    found = dict(batch)
+    for name in ("x", "y"):
+        if name not in batch:
+            continue
+        images = batch[name]
+        high, wide = images.shape[1:3]
+        if options.flip or options.shift:
+            rows = np.arange(high) - np.rint(moved[0] * high / height).astype(np.int64)[:, None]
+            columns = np.arange(wide) - np.rint(moved[1] * wide / width).astype(np.int64)[:, None]
+            columns = np.where(mirrored[:, None], wide - 1 - columns, columns)
+            rows, columns = np.clip(rows, 0, high - 1), np.clip(columns, 0, wide - 1)
+            images = images[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        if options.brightness:
+            images = np.clip(images + light[:, None, None, None], 0, 1)
+        found[name] = images
+    return found
 
 
 # -- samples → something a person opens ----------------------------------------------------------------
