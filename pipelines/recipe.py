@@ -25,8 +25,8 @@ from components.settings import (
     Settings,
     TrainSettings,
 )
+from components.strict_yaml import MAX_BYTES, YamlError, parse_yaml
 from pipelines.problems import problems_of
-from pipelines.strict_yaml import MAX_BYTES, YamlError, parse_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
 SHOWN_PROBLEMS = 20

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import ConfigError, DataError
+from components.strict_yaml import MAX_BYTES
 from pipelines.fields import names_at, schema_at
 from pipelines.recipe import Recipe, bundled_recipes, load_recipe
-from pipelines.strict_yaml import MAX_BYTES
 from tests.pipelines.conftest import SMALL
 
 GROUPS = ((), ("data",), ("data", "split"), ("model",), ("train",), ("evaluate",), ("gates",))

@@ -1,4 +1,4 @@
-"""YAML that can mean only one thing: the part of YAML 1.2 that a recipe needs.
+"""YAML that can mean only one thing: the part of YAML 1.2 that recipes and schemas need.
 
 YamlError: duplicate keys, anchors and aliases, tags, directives, several documents, keys that are not
 text, infinity and NaN, more than 1 MB, 20 levels or 10,000 values. Plain words are read by the core

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_VALUES, YamlError, parse_yaml
+from components.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_VALUES, YamlError, parse_yaml
 
 TEXT = st.text(
     st.characters(codec="utf-8", categories=("L", "M", "N", "P", "S", "Zs"), include_characters="\n\t")
