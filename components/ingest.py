@@ -71,12 +71,13 @@ def _counts(
     after it and again on the disk, so that a runner or a disk that loses records is caught."""
     import pyarrow.parquet as pq
 
+    repeated = [key for result in written for key in result["repeated"]]
+    if repeated:
+        raise DataError(
+            f"data.source '{source}': {len(repeated)} keys stand for more than one record, the first is "
+            f"'{min(repeated)}': give each record a name of its own"
+        )
     for result in written:
-        if result["repeated"]:
-            raise DataError(
-                f"data.source '{source}': {result['repeated']} keys stand for more than one record, the first is "
-                f"'{result['first_repeated']}': give each record a name of its own"
-            )
         file = folder / result["name"]
         if pq.read_metadata(file).num_rows != result["records"] or sha256_of(file) != result["sha256"]:
             raise IntegrityError(f"{result['name']} was written and reads back differently: check the disk")
@@ -176,8 +177,7 @@ class _Write:
                 "split": split,
                 "records": table.num_rows,
                 "sha256": digest,
-                "repeated": len(repeated),
-                "first_repeated": repeated[0] if repeated else "",
+                "repeated": repeated,
             },
         )
         yield from duplicates.traces(table, split, self.modality)

@@ -56,7 +56,7 @@ def validate(
         odd = modalities()[found["modality"]].anomalies(summaries)
         anomalies += [anomaly.message for anomaly in odd if anomaly.severity == "error"]
         classes = summaries["train"].features.get("class")
-        anomalies += _classes(None if classes is None else classes.values, model, gates)
+        anomalies += _classes(None if classes is None else classes.counts, model, gates)
     report = {
         "verdict": "fail" if anomalies else "pass",
         "anomalies": anomalies,
