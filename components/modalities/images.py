@@ -214,7 +214,7 @@ def augment(
     count, height, width = batch["x"].shape[:3]
     mirrored = (rng.random(count) < 0.5) & np.full(count, options.flip)
     moved = rng.integers(-options.shift, options.shift + 1, (2, count))
-    light = (2 * rng.random(count, np.float32) - 1) * np.float32(options.brightness)
+    light = (2 * rng.random((count,), np.float32) - 1) * np.float32(options.brightness)
     found = dict(batch)
     for name in ("x", "y"):
         if name not in batch:

@@ -1,353 +1,257 @@
-"""Images: what is decoded looks as a person would see it; what cannot be decoded is set aside with a reason."""
+"""Images from records to examples, batches and pictures. (Where they come from: tests/components/image_sources.)"""
 
 from __future__ import annotations
 
-import gzip
-import shutil
-import struct
-import warnings
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from components.errors import DataError
-from components.modalities import Record, Rejected, images
+from components.image_arrays import block, by_size, images_of
+from components.modalities import Summary, images
 
-RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
-
-
-def read(source: str, **options: Any) -> dict[str, Record | Rejected]:
-    images.preflight(source)
-    settings = images.Read(**options)
-    chunks = images.plan(source, settings)
-    return {found.key: found for chunk in chunks for found in images.read(chunk, settings)}
+SCHEMA = pa.schema([pa.field("key", pa.string()), *images.RECORD])
 
 
-def pixels(record: Record | Rejected) -> np.ndarray:
-    assert isinstance(record, Record), record
-    shape = [record.fields[name] for name in ("height", "width", "channels")]
-    return np.frombuffer(record.fields["pixels"], np.uint8).reshape(shape)
+def table(*values: np.ndarray, **columns: list[Any]) -> pa.Table:
+    """Records of images that may differ in size, with what else is said of them."""
+    rows = [
+        {"key": str(i), "pixels": image.tobytes(), **dict(zip(SCHEMA.names[2:5], image.shape, strict=True))}
+        for i, image in enumerate(values)
+    ]
+    for name, column in columns.items():
+        for row, value in zip(rows, column, strict=True):
+            if name == "y" and value is not None:
+                sides = dict(zip(("height_y", "width_y", "channels_y"), value.shape, strict=True))
+                row |= {"pixels_y": value.tobytes(), **sides}
+            elif name != "y":
+                row[name] = value
+    return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def read_one(path: Path, **options: Any) -> np.ndarray:
-    (record,) = read(f"images:{path.parent}", **options).values()
-    return pixels(record)
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-# -- folders -------------------------------------------------------------------------------------------
+def summaries(train: pa.Table, **others: pa.Table) -> dict[str, Summary]:
+    splits = {"train": train, "validation": train, "test": train, **others}
+    return {name: Summary(split.num_rows, images.summarise(split)) for name, split in splits.items()}
 
 
-def test_png_and_jpeg_in_class_folders(tmp_path: Path) -> None:
-    colour = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
-    for name in ("cat/a.png", "dog/deep/b.PNG", "dog/c.jpg", "dog/d.JPEG", "cat/notes.txt", "cat/e.gif"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        kind = {"jpg": "JPEG", "jpeg": "JPEG", "gif": "GIF"}.get(name.rsplit(".")[-1].lower(), "PNG")
-        Image.fromarray(colour).save(tmp_path / name, kind)
-    (tmp_path / "cat/folder.png").mkdir()
-    found = read(f"images:{tmp_path}")
-    assert {key: record.fields["label"] for key, record in found.items()} == {
-        "cat/a.png": "cat",
-        "dog/deep/b.PNG": "dog",
-        "dog/c.jpg": "dog",
-        "dog/d.JPEG": "dog",
-    }
-    np.testing.assert_array_equal(pixels(found["cat/a.png"]), colour)
-    assert pixels(found["dog/c.jpg"]).shape == (6, 5, 3)
+def encoded(records: pa.Table, **options: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    encoding = images.fit(summaries(records), images.Encode.parse(options), lambda: [])
+    return encoding, images.encode(records, encoding)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
-    """The eight files are one picture, stored in the eight ways that the tag describes."""
-    upright = np.zeros((16, 24, 3), np.uint8)
-    upright[:8, :8] = 255  # a white mark, top left
-    stored = {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright),
-        7: np.rot90(upright, 2).transpose(1, 0, 2),
-        8: np.rot90(upright, -1),
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(read_one(tmp_path / "a.png"), upright)
+# -- between Arrow and NumPy ---------------------------------------------------------------------------
 
 
-def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
-    wide = np.array([[0, 257, 32768, 65535]], np.uint16)
-    Image.fromarray(wide).save(tmp_path / "a.png")
-    assert read_one(tmp_path / "a.png", colour="grey")[0, :, 0].tolist() == [0, 1, 128, 255]
+@pytest.mark.parametrize("rows", [slice(0, 9), slice(2, 7), slice(4, 4)])
+def test_slices_and_chunks_of_a_table_give_their_own_images(rows: slice) -> None:
+    values = noise(9, 3, 2, 1)
+    made = block([str(i) for i in range(9)], values, None, None, images.Read())
+    whole = pa.table([made.columns[name] for name in SCHEMA.names[1:]], pa.schema(images.RECORD))
+    cut = whole.slice(rows.start, rows.stop - rows.start)
+    np.testing.assert_array_equal(images_of(cut, (3, 2, 1)), values[rows])
+    pieces = pa.concat_tables([whole.slice(0, 4), whole.slice(7, 2), whole.slice(4, 3)])
+    np.testing.assert_array_equal(images_of(pieces, (3, 2, 1)), values[[0, 1, 2, 3, 7, 8, 4, 5, 6]])
+    strided = block(["a", "b", "c"], values[::3, :, ::-1], None, None, images.Read()).columns["pixels"]
+    assert strided.to_pylist() == [image.tobytes() for image in values[::3, :, ::-1]]
 
 
-def test_transparent_is_white_in_every_mode(tmp_path: Path) -> None:
-    """Left transparent, right red (or black, in grey): RGBA, LA, palette and 16-bit grey."""
-    rgba = Image.fromarray(np.array([[(0, 0, 255, 0), (*RED, 255)]], np.uint8))
-    rgba.save(tmp_path / "rgba.png")
-    palette = Image.new("P", (2, 1))
-    palette.putpalette([*(0, 0, 255), *RED])
-    palette.putdata([0, 1])
-    palette.save(tmp_path / "palette.png", transparency=0)
-    Image.fromarray(np.array([[(50, 0), (0, 255)]], np.uint8), "LA").save(tmp_path / "la.png")
-    (tmp_path / "grey16.png").write_bytes(png(np.array([[500, 0]], ">u2"), depth=16, transparent=500))
-    found = read(f"images:{tmp_path}")
-    for name, right in (("rgba", RED), ("palette", RED), ("la", BLACK), ("grey16", BLACK)):
-        assert pixels(found[f"{name}.png"]).tolist() == [[list(WHITE), list(right)]], name
+def test_images_of_several_sizes_are_grouped_and_nulls_left_out() -> None:
+    small, large = noise(3, 2, 2, 1), noise(2, 4, 1, 3)
+    records = table(small[0], large[0], small[1], small[2], large[1], y=[None, small[0], None, None, None])
+    (batch,) = records.to_batches()
+    groups = {images.shape[1:]: (rows.tolist(), images) for rows, images in by_size(batch)}
+    assert groups.keys() == {(2, 2, 1), (4, 1, 3)}
+    for shape, rows, expected in (((2, 2, 1), [0, 2, 3], small), ((4, 1, 3), [1, 4], large)):
+        assert groups[shape][0] == rows
+        np.testing.assert_array_equal(groups[shape][1], expected)
+    ((rows, found),) = by_size(batch, "_y")
+    assert rows.tolist() == [1]
+    np.testing.assert_array_equal(found, small[:1])
+    with pytest.raises(ValueError, match="an image of 4x1x3"):
+        images_of(records, (2, 2, 1))
 
 
-def test_half_transparent_is_mixed_with_white(tmp_path: Path) -> None:
-    Image.new("RGBA", (1, 1), (0, 0, 0, 51)).save(tmp_path / "a.png")
-    assert read_one(tmp_path / "a.png").tolist() == [[[204, 204, 204]]]
+# -- statistics ----------------------------------------------------------------------------------------
 
 
-def test_grey_and_colour_become_what_the_recipe_says(tmp_path: Path) -> None:
-    Image.new("L", (3, 2), 90).save(tmp_path / "grey.png")
-    Image.new("1", (3, 2), 1).save(tmp_path / "bits.png")
-    Image.new("RGB", (3, 2), RED).save(tmp_path / "red.png")
-    Image.new("CMYK", (3, 2), (0, 0, 0, 0)).save(tmp_path / "print.jpg")
-    grey = read(f"images:{tmp_path}", colour="grey")
-    assert {pixels(record).shape for record in grey.values()} == {(2, 3, 1)}
-    assert pixels(grey["red.png"])[0, 0, 0] == 76  # 0.299 of 255: ITU-R 601
-    colour = read(f"images:{tmp_path}", colour="rgb")
-    assert {pixels(record).shape for record in colour.values()} == {(2, 3, 3)}
-    assert pixels(colour["grey.png"])[0, 0].tolist() == [90, 90, 90]
-    assert pixels(colour["bits.png"])[0, 0].tolist() == list(WHITE)
-    assert pixels(colour["print.jpg"])[0, 0].tolist() == list(WHITE)
-
-
-def test_resize_crops_the_middle_and_keeps_the_proportions(tmp_path: Path) -> None:
-    wide = np.zeros((8, 32, 3), np.uint8)
-    wide[:, 6:26] = 255  # wider than the crop, since the filter looks a few pixels around
-    Image.fromarray(wide).save(tmp_path / "a.png")
-    assert (read_one(tmp_path / "a.png", resize=4) == 255).all()
-
-
-def png(values: np.ndarray, depth: int, transparent: int) -> bytes:
-    """A grey PNG with a transparent value, which Pillow reads and does not write."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    height, width = values.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in values)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        [
-            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)),
-            chunk(b"tRNS", struct.pack(">H", transparent)),
-            chunk(b"IDAT", zlib.compress(rows)),
-            chunk(b"IEND", b""),
-        ]
-    )
-
-
-def bomb() -> bytes:
-    """A PNG of a few bytes that says it is 60,000 x 60,000."""
-    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
-    body = struct.pack(">I", len(head)) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
-    idat = zlib.compress(bytes(100))
-    body += struct.pack(">I", len(idat)) + b"IDAT" + idat + struct.pack(">I", zlib.crc32(b"IDAT" + idat))
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_what_cannot_be_decoded_is_set_aside_with_the_reason(tmp_path: Path) -> None:
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(
-        tmp_path / "good.png"
-    )
-    good = (tmp_path / "good.png").read_bytes()
-    Image.new("L", (8000, 8000)).save(tmp_path / "large.png")
-    comment = PngImagePlugin.PngInfo()
-    comment.add_text("comment", "x" * 2_000_000, zip=True)
-    Image.new("L", (1, 1)).save(tmp_path / "text_bomb.png", pnginfo=comment)
-    (tmp_path / "cut.png").write_bytes(good[: len(good) // 2])
-    (tmp_path / "empty.jpg").touch()
-    (tmp_path / "page.png").write_text("<html>404</html>")
-    (tmp_path / "bomb.png").write_bytes(bomb())
-    (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
-    try:
-        shutil.copy(tmp_path / "good.png", bytes(tmp_path) + b"/caf\xe9.png")
-    except OSError:  # a file system that takes only UTF-8 names
-        pytest.skip("this file system has no such name")
-    found = read(f"images:{tmp_path}")
-    reasons = {key: one.reason for key, one in found.items() if isinstance(one, Rejected)}
-    assert set(found) - set(reasons) == {"good.png"}
-    for key, words in {
-        "large.png": "8000x8000 pixels; the most is 50,000,000",
-        "bomb.png": "DecompressionBombError",
-        "text_bomb.png": "Decompressed data too large",
-        "cut.png": "truncated",
-        "empty.jpg": "cannot identify",
-        "page.png": "cannot identify",
-        "dangling.png": "No such file",
-        "caf\\udce9.png": "not UTF-8",
+def test_features_are_those_of_each_image_computed_one_by_one() -> None:
+    grey, colour = list(noise(4, 5, 7, 1)), list(noise(3, 6, 3, 3, seed=1))
+    grey[2] = np.full((5, 7, 1), 9, np.uint8)
+    both = [*grey, *colour]
+    found = images.summarise(table(*both, label=["a", "b", None, "a", None, None, "c"]))
+    assert found["size"].counts == {"5x7x1": 4, "6x3x3": 3}
+    assert found["class"].counts == {"a": 2, "b": 1, "c": 1}
+    assert found["class"].missing == 3
+    assert found["constant"].counts == {"yes": 1, "no": 6}
+    levels = np.bincount(np.concatenate([image.ravel() for image in both]), minlength=256)
+    assert found["value"].places.tolist() == np.flatnonzero(levels).tolist()
+    assert found["value"].counts.tolist() == levels[levels > 0].tolist()
+    for name, values in {
+        "brightness": [image.mean() for image in both],
+        "contrast": [image.std() for image in both],
+        "aspect": [7 / 5] * 4 + [1 / 2] * 3,
+        "green": [image[..., 1].mean() for image in colour],
     }.items():
-        assert words in reasons.pop(key)
-    assert not reasons
+        assert found[name].count == len(values)
+        assert found[name].mean == pytest.approx(np.mean(values), rel=1e-5), name
+        assert found[name].min == pytest.approx(np.min(values), rel=1e-5, abs=1e-9), name
 
 
-def test_the_awkward_files_give_the_size_that_is_expected_or_a_reason(test_data: Path) -> None:
-    folder = test_data / "odd_images"
-    lines = [line.split("\t") for line in (folder / "EXPECTED.tsv").read_text("utf-8").splitlines()]
-    expected = {line[0]: line[1:] for line in lines if not line[0].startswith("#")}
-    assert len(expected) == 40
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = read(f"images:{folder}")
-    assert set(found) == {name for name in expected if Path(name).suffix in images.SUFFIXES}
-    for name, one in found.items():
-        if "FAILS" in "".join(expected[name]):
-            assert isinstance(one, Rejected), name
-            continue
-        width, height = map(int, expected[name][2].split("x"))
-        if "exif_orientation=6" in expected[name] or "exif_orientation=8" in expected[name]:
-            width, height = height, width
-        assert pixels(one).shape == (height, width, 3), name
-    upright = [pixels(found[f"hopper_orientation_{i}.jpg"]).astype(float) for i in (2, 3, 6, 8)]
-    for other in upright[1:]:  # the same picture, four times compressed
-        assert np.abs(other - upright[0]).mean() < 6  # the turned ones differ by more than 50
-    assert (pixels(found["i_trns.png"]) == 255).any()
+def test_features_do_not_depend_on_how_records_are_cut() -> None:
+    values = noise(700, 11, 13, 1)
+    whole = table(*values)
+    shuffled = pa.concat_tables([whole.slice(300, 400), whole.slice(0, 37), whole.slice(37, 263)])
+    assert images.summarise(whole)["contrast"].places.tolist() == (
+        images.summarise(shuffled)["contrast"].places.tolist()
+    )
 
 
-def test_a_folder_without_images_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder"):
-        images.preflight(f"images:{tmp_path / 'nowhere'}")
-    (tmp_path / "notes.txt").touch()
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(DataError, match=r"no \.jpeg, \.jpg, \.png file under"):
-        images.preflight(f"images:{tmp_path}")
+def test_what_is_said_of_images_is_counted() -> None:
+    records = table(
+        *noise(3, 2, 2, 1),
+        attributes=[["hat", "smile"], [], None],
+        caption=["aba", None, "ç"],
+        domain=["A", "B", "B"],
+    )
+    found = images.summarise(records)
+    assert found["attribute"].counts == {"hat": 1, "smile": 1}
+    assert found["attribute"].missing == 1
+    assert found["caption_length"].max == 3
+    assert found["caption_length"].missing == 1
+    assert found["caption_character"].counts == {"a": 2, "b": 1, "ç": 1}
+    assert found["domain"].counts == {"A": 1, "B": 2}
+    assert (found["size"].counts, found["size_y"].counts) == ({"2x2x1": 1}, {"2x2x1": 2})
+    assert "class" not in found
 
 
-# -- idx files -----------------------------------------------------------------------------------------
+# -- anomalies -----------------------------------------------------------------------------------------
 
 
-def idx(array: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+def test_sound_images_have_no_anomaly() -> None:
+    assert images.anomalies(summaries(table(*noise(4, 2, 2, 1), label=list("abab")))) == []
 
 
-def write_idx(folder: Path, part: str, count: int, close: Callable[[bytes], bytes] = bytes) -> np.ndarray:
-    suffix = ".gz" if close is not bytes else ""
-    pictures = np.random.default_rng(count).integers(0, 256, (count, 4, 3), np.uint8)
-    labels = (np.arange(count) % 10).astype(np.uint8)
-    (folder / f"{part}-images-idx3-ubyte{suffix}").write_bytes(close(idx(pictures)))
-    (folder / f"{part}-labels-idx1-ubyte{suffix}").write_bytes(close(idx(labels)))
-    return pictures
-
-
-@pytest.mark.parametrize("close", [bytes, gzip.compress])
-def test_idx_files_are_read_and_t10k_is_the_test_part(
-    tmp_path: Path, close: Callable[[bytes], bytes]
-) -> None:
-    train = write_idx(tmp_path, "train", 12, close)
-    test = write_idx(tmp_path, "t10k", 5, close)
-    found = read(f"idx:{tmp_path}")
-    assert [record.part for record in found.values()] == ["train"] * 12 + ["test"] * 5
-    np.testing.assert_array_equal(pixels(found["train/0000007"])[..., 0], train[7])
-    np.testing.assert_array_equal(pixels(found["test/0000004"])[..., 0], test[4])
-    assert found["train/0000011"].fields["label"] == "1"
-
-
-def test_idx_files_without_t10k_are_split_like_any_other_source(tmp_path: Path) -> None:
-    write_idx(tmp_path, "train", 12)
-    assert {record.part for record in read(f"idx:{tmp_path}").values()} == {None}
-
-
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "cut in the body": lambda body: body[:-1],
-    "cut in the header": lambda body: body[:9],
-    "too long": lambda body: body + b"\0",
-    "empty": lambda body: b"",
-    "bad magic": lambda body: b"\x89PNG" + body[4:],
-    "of floats": lambda body: b"\0\0\x0d\x03" + body[4:],
-    "of no image": lambda body: body[:4] + struct.pack(">3I", 0, 4, 3),
-    "of no pixel": lambda body: body[:4] + struct.pack(">3I", 12, 0, 3),
-    "labels in place of images": lambda body: idx(np.zeros(12, np.uint8)),
+ODD: dict[str, tuple[pa.Table, str]] = {
+    "sizes": (
+        table(*noise(2, 4, 4, 1), noise(4, 6, 1)),
+        "the images have 2 different sizes (4x4x1: 6, 4x6x1: 3): set data.read.resize, e.g. 32",
+    ),
+    "constant": (table(np.zeros((2, 2, 1), np.uint8)), "every training image is of one single value"),
+    "unlabelled": (table(*noise(2, 2, 2, 1), label=["a", None]), "3 images have no class among 3 that"),
+    "missing-pair": (
+        table(*noise(2, 2, 2, 1), y=[noise(2, 2, 1), None]),
+        "1 images of the train split have no partner",
+    ),
+    "missing-caption": (
+        table(*noise(2, 2, 2, 1), caption=["a", None]),
+        "1 images of the train split have no caption",
+    ),
+    "missing-domain": (table(noise(2, 2, 1), domain=["A"]), "the train split has no image of domain B"),
 }
 
 
-@pytest.mark.parametrize("close", [bytes, gzip.compress])
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_idx_file_is_named(tmp_path: Path, damage: str, close: Callable[[bytes], bytes]) -> None:
-    write_idx(tmp_path, "train", 12, close)
-    (file,) = tmp_path.glob("train-images*")
-    body = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    file.write_bytes(close(DAMAGES[damage](body)))
-    with pytest.raises(DataError, match=str(file)):
-        read(f"idx:{tmp_path}")
+@pytest.mark.parametrize("rule", ODD)
+def test_each_anomaly_is_said(rule: str) -> None:
+    records, sentence = ODD[rule]
+    found = images.anomalies(summaries(records))
+    assert {anomaly.rule for anomaly in found} == {rule}
+    assert found[0].severity == "error"
+    assert sentence in found[0].message
 
 
-@pytest.mark.parametrize("at", [0, 3, 12, 40, -6, -1])
-def test_a_damaged_gzip_is_named(tmp_path: Path, at: int) -> None:
-    write_idx(tmp_path, "train", 12, gzip.compress)
-    (file,) = tmp_path.glob("train-images*")
-    body = bytearray(file.read_bytes())
-    body[at] ^= 0xFF
-    file.write_bytes(body)
-    if at == 3:
-        file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(DataError, match=str(file)):
-        read(f"idx:{tmp_path}")
-
-
-def test_another_number_of_labels_is_said_with_both_files(tmp_path: Path) -> None:
-    write_idx(tmp_path, "train", 12)
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(11, np.uint8)))
-    with pytest.raises(DataError, match=r"labels-idx1-ubyte' is of shape \(11,\).*holds 12 images"):
-        read(f"idx:{tmp_path}")
-
-
-def test_labels_alone_are_no_source(tmp_path: Path) -> None:
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(11, np.uint8)))
-    with pytest.raises(DataError, match="holds no train-images-idx3-ubyte"):
-        read(f"idx:{tmp_path}")
-
-
-# -- records → examples → pictures ---------------------------------------------------------------------
-
-
-def table(values: np.ndarray, labels: list[str | None]) -> pa.Table:
-    rows = [
-        {
-            "pixels": image.tobytes(),
-            "height": image.shape[0],
-            "width": image.shape[1],
-            "channels": image.shape[2],
-            "label": label,
-        }
-        for image, label in zip(values, labels, strict=True)
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_class_that_a_split_lacks(split: str) -> None:
+    both, one = (table(*noise(2, 2, 2, 1), label=list(labels)) for labels in ("ab", "aa"))
+    found = images.anomalies(summaries(**{"train": both, "validation": both, "test": both, split: one}))
+    assert [anomaly.message for anomaly in found] == [
+        f"the {split} split has no example of class b: give more data"
     ]
-    return pa.Table.from_pylist(rows, pa.schema(images.RECORD))
 
 
-def encoded(binarise: str, values: np.ndarray, labels: list[str | None]) -> tuple[Any, dict[str, np.ndarray]]:
-    records = table(values, labels)
-    encoding = images.fit({"train": images.summarise(records)}, images.Encode(binarise=binarise))
-    return encoding, images.encode(records, encoding)
+# -- encode --------------------------------------------------------------------------------------------
 
 
 def test_labels_are_the_place_in_the_sorted_classes_numbers_by_value() -> None:
     values = np.zeros((4, 2, 2, 1), np.uint8)
-    encoding, arrays = encoded("none", values, ["10", "9", "2", "9"])
+    encoding, arrays = encoded(table(*values, label=["10", "9", "2", "9"]))
     assert encoding["classes"] == ["2", "9", "10"]
     assert arrays["label"].tolist() == [2, 1, 0, 1]
-    encoding, _ = encoded("none", values, ["10", "9", "²", "b"])  # a superscript is a digit and no number
+    assert arrays["label"].dtype == np.int32
+    encoding, _ = encoded(table(*values, label=["10", "9", "²", "b"]))  # a superscript is a digit, no number
     assert encoding["classes"] == ["10", "9", "b", "²"]
-    encoding, arrays = encoded("none", values, [None] * 4)
+    encoding, arrays = encoded(table(*values))
     assert encoding["classes"] == []
     assert set(arrays) == {"x"}
 
 
+def test_a_class_that_training_lacks_is_named() -> None:
+    encoding, _ = encoded(table(noise(2, 2, 1), label=["a"]))
+    with pytest.raises(DataError, match="record '1' is of class b"):
+        images.encode(table(*noise(2, 2, 2, 1), label=["a", "b"]), encoding)
+
+
+def test_attributes_are_there_or_not() -> None:
+    encoding, _ = encoded(table(*noise(2, 2, 2, 1), attributes=[["smile"], ["hat"]]))
+    records = table(*noise(4, 2, 2, 1), attributes=[["smile", "hat"], [], None, ["wig", "smile"]])
+    arrays = images.encode(pa.concat_tables([records.slice(0, 1), records.slice(1)]), encoding)
+    assert images.spec(encoding).attributes == ("hat", "smile")
+    assert arrays["attributes"].tolist() == [[1, 1], [0, 0], [0, 0], [0, 1]]
+    assert arrays["attributes"].dtype == np.float32
+
+
+def test_captions_are_characters_of_the_training_split() -> None:
+    encoding, arrays = encoded(table(*noise(2, 2, 2, 1), caption=["cab", "a"]))
+    assert arrays["caption"].tolist() == [[4, 2, 3], [2, 0, 0]]
+    unseen = images.encode(table(noise(2, 2, 1), caption=["zacb"]), encoding)
+    assert unseen["caption"].tolist() == [[1, 2, 4]]
+    assert (images.spec(encoding).caption, images.spec(encoding).caption_vocabulary) == (3, 5)
+    _, arrays = encoded(table(*noise(2, 2, 2, 1), caption=["cab", "a"]), caption_length=2)
+    assert arrays["caption"].tolist() == [[4, 2], [2, 0]]
+
+
+def test_a_pair_is_x_and_y() -> None:
+    x, y = noise(3, 2, 2, 1), noise(3, 4, 6, 3, seed=1)
+    encoding, arrays = encoded(table(*x, y=list(y)))
+    np.testing.assert_array_equal(arrays["x"], x)
+    np.testing.assert_array_equal(arrays["y"], y)
+    assert "independent" not in encoding
+    spec = images.spec(encoding)
+    assert (spec.shape, spec.condition, spec.paired) == ((2, 2, 1), (4, 6, 3), True)
+    given = images.batch(arrays, encoding, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.rint(given["y"] * 255), y)
+
+
+def test_of_two_domains_one_is_x_and_the_other_y() -> None:
+    a, b = noise(2, 2, 2, 1), noise(3, 4, 4, 3, seed=1)
+    encoding, arrays = encoded(table(b[0], a[0], b[1], b[2], a[1], domain=list("BABBA")))
+    np.testing.assert_array_equal(arrays["x"], a)
+    np.testing.assert_array_equal(arrays["y"], b)
+    assert encoding["independent"] == ["y"]
+    spec = images.spec(encoding)
+    assert (spec.shape, spec.condition, spec.paired) == ((2, 2, 1), (4, 4, 3), False)
+    alone = images.encode(table(a[0], domain=["A"]), encoding)
+    assert alone["y"].shape == (0, 4, 4, 3)
+
+
+# -- batches -------------------------------------------------------------------------------------------
+
+
+def batch_of(values: np.ndarray, binarise: str) -> tuple[dict[str, Any], np.ndarray]:
+    encoding, arrays = encoded(table(*values), binarise=binarise)
+    return encoding, images.batch(arrays, encoding, np.random.default_rng(0))["x"]
+
+
 def test_grey_levels_become_numbers_from_0_to_1() -> None:
     values = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    encoding, arrays = encoded("none", values, ["a"])
-    x = images.batch(arrays, encoding, np.random.default_rng(0))["x"]
+    encoding, x = batch_of(values, "none")
     assert x.dtype == np.float32
     np.testing.assert_array_equal(np.rint(x * 255), values)
     assert (x.min(), x.max()) == (0, 1)
@@ -355,32 +259,68 @@ def test_grey_levels_become_numbers_from_0_to_1() -> None:
 
 
 def test_threshold_is_one_above_the_half() -> None:
-    values = np.array([0, 127, 128, 255], np.uint8).reshape(1, 2, 2, 1)
-    encoding, arrays = encoded("threshold", values, ["a"])
-    x = images.batch(arrays, encoding, np.random.default_rng(0))["x"]
+    encoding, x = batch_of(np.array([0, 127, 128, 255], np.uint8).reshape(1, 2, 2, 1), "threshold")
     assert x.ravel().tolist() == [0, 0, 1, 1]
     assert images.spec(encoding).levels == 2
 
 
 def test_sampled_binarisation_is_one_with_the_grey_s_probability() -> None:
-    values = np.repeat(np.array([0, 51, 255], np.uint8), 4000).reshape(1, 100, 120, 1)
-    encoding, arrays = encoded("sample", values, ["a"])
-    x = images.batch(arrays, encoding, np.random.default_rng(0))["x"].ravel()
+    _, x = batch_of(np.repeat(np.array([0, 51, 255], np.uint8), 4000).reshape(1, 100, 120, 1), "sample")
+    x = x.ravel()
     assert set(np.unique(x)) == {0, 1}
     assert x[:4000].max() == 0
     assert x[8000:].min() == 1
     assert abs(x[4000:8000].mean() - 0.2) < 5 * np.sqrt(0.2 * 0.8 / 4000)
 
 
-def test_the_statistics_of_two_parts_merge_to_those_of_the_whole() -> None:
-    values = np.random.default_rng(0).integers(0, 256, (5, 3, 2, 1), np.uint8)
-    values[1] = 7
-    labels = ["a", "b", None, "a", "c"]
-    parts = [images.summarise(table(values[a:b], labels[a:b])) for a, b in ((0, 2), (2, 5))]
-    whole = images.summarise(table(values, labels))
-    assert images.merge(*parts) == whole
-    assert whole["constant"] == 1
-    assert sum(whole["histogram"]) == values.size
+# -- augmentation --------------------------------------------------------------------------------------
+
+
+def augmented(x: np.ndarray, y: np.ndarray | None = None, seed: int = 0, **options: Any) -> dict[str, Any]:
+    batch = {"x": x, "label": np.arange(len(x))} | ({} if y is None else {"y": y})
+    return images.augment(batch, images.Augment.parse(options), np.random.default_rng(seed))
+
+
+def test_nothing_is_changed_unless_asked() -> None:
+    x = noise(5, 4, 3, 1).astype(np.float32) / 255
+    found = augmented(x)
+    np.testing.assert_array_equal(found["x"], x)
+    assert found["label"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_flip_mirrors_about_every_second_image() -> None:
+    x = noise(400, 4, 3, 1).astype(np.float32) / 255
+    found = augmented(x, flip=True)["x"]
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(found, x, strict=True)]
+    same = [np.array_equal(a, b) for a, b in zip(found, x, strict=True)]
+    assert sum(mirrored) + sum(same) == 400
+    assert 150 < sum(mirrored) < 250
+
+
+def test_a_shift_moves_and_repeats_the_border() -> None:
+    x = np.arange(5, dtype=np.float32)[None, None, :, None] + np.zeros((300, 6, 1, 2), np.float32)
+    found = augmented(x, shift=2)["x"]
+    rows = {tuple(image[0, :, 0].astype(int)) for image in found}
+    assert rows == {(0, 0, 0, 1, 2), (0, 0, 1, 2, 3), (0, 1, 2, 3, 4), (1, 2, 3, 4, 4), (2, 3, 4, 4, 4)}
+
+
+def test_brightness_is_added_and_stays_in_the_range() -> None:
+    x = np.full((200, 2, 2, 1), 0.9, np.float32)
+    found = augmented(x, brightness=0.3)["x"]
+    assert found.dtype == np.float32
+    assert (found.max(), found.min() >= 0.6 - 1e-6) == (1, True)
+    assert (np.ptp(found, axis=(1, 2, 3)) == 0).all()
+    assert np.ptp(found) > 0.3
+
+
+def test_x_and_y_are_changed_alike() -> None:
+    x = noise(50, 4, 6, 1).astype(np.float32) / 255
+    wide = x.repeat(2, axis=1).repeat(2, axis=2)  # the same picture, twice as large
+    found = augmented(x, wide, flip=True, shift=1)
+    np.testing.assert_array_equal(found["y"], found["x"].repeat(2, axis=1).repeat(2, axis=2))
+
+
+# -- pictures ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -389,10 +329,7 @@ def test_samples_are_written_as_a_grid_that_shows_them(tmp_path: Path, channels:
     out = images.write_samples(samples, {}, tmp_path / "samples.txt")
     assert out == tmp_path / "samples.png"
     shown = np.asarray(Image.open(out))
-    assert shown.shape[:2] == (
-        8 * (2 * 5 + 1),
-        8 * (3 * 5 + 1),
-    )  # 2 rows of 3, a line between, 8 times larger
+    assert shown.shape[:2] == (8 * (2 * 5 + 1), 8 * (3 * 5 + 1))  # 2 rows of 3, lines, 8 times larger
     second = shown[8:40:8, 48:80:8].reshape(4, 4, channels)
     np.testing.assert_array_equal(second, np.rint(samples[1] * 255).astype(np.uint8))
     again = images.write_samples(samples, {}, tmp_path / "again.png")
