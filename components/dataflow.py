@@ -1,69 +1,21 @@
 """Apache Beam, as Mozart uses it: the portable subset, in which every runner gives the same bytes.
 
 An element is a chunk, never a record; one leaf; no tagged outputs, no Beam sinks; writes are
-idempotent. The in-process runner is pinned: Beam's default tries to download another from the
-network. Import this module's functions, not Beam: Beam is imported inside (0.7 s).
+idempotent. The in-process runner is pinned (components.runners): Beam's default tries to download
+another from the network. Beam is imported inside of the functions (0.7 s).
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError, MozartError
+from components.runners import engine, options
 from components.settings import BeamSettings
-
-LOCAL = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
-
-
-def options(beam: BeamSettings) -> Any:
-    """Beam's options: the pinned runner, or the recipe's own.
-
-    Raises:
-        ConfigError: an option that Beam does not know, or one that loses data.
-    """
-    quiet = logging.getLogger()
-    if not quiet.handlers:  # importing Beam logs through the root logger, which installs a handler
-        quiet.addHandler(logging.NullHandler())
-    warnings.filterwarnings("ignore", module="apache_beam")
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    extra = beam.options
-    if any("multi_threading" in option for option in extra):
-        raise ConfigError(
-            "data.beam.options: --direct_running_mode=multi_threading silently loses records in this Beam; "
-            "use in_memory (the default) or multi_processing"
-        )
-    known = {f"--{name}" for name in PipelineOptions([]).get_all_options()} | {"--runner"}
-    for option in extra:
-        if option.split("=", 1)[0] not in known:
-            raise ConfigError(
-                f"data.beam.options: Beam has no option '{option.split('=', 1)[0]}' (write --name=value)"
-            )
-    base = list(LOCAL)
-    if beam.workers > 1:
-        base = [
-            LOCAL[0],
-            "--direct_running_mode=multi_processing",
-            f"--direct_num_workers={beam.workers}",
-        ]
-    made = PipelineOptions([*base, *extra])
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            made.get_all_options()
-    except SystemExit as error:  # argparse ends the process where a value is wrong
-        reason = said.getvalue().strip().rsplit("error: ", 1)[-1]
-        raise ConfigError(f"data.beam.options: {reason}") from error
-    return made
-
 
 Stage = Callable[[Any, list[Any]], Iterable[tuple[str, Any]]]
 
@@ -85,15 +37,32 @@ def run(
         folder: where the results pass from the workers to here, on a disk that all of them see.
 
     Raises:
-        ConfigError: see `options`.
+        ConfigError: see components.runners.options.
         MozartError, OSError: what `read` or a stage raised, in its own words.
     """
-    made = options(beam or BeamSettings())
-    import apache_beam as beam_
-
+    beam = beam or BeamSettings()
+    options(beam)  # what is wrong with them is said before an engine starts
     results = folder / ".results.json"
+    with engine(beam) as own:
+        _run(
+            options(beam.model_copy(update={"options": (*beam.options, *own)})), chunks, read, stages, results
+        )
+    found = json.loads(results.read_text("utf-8"))
+    results.unlink()
+    return [(key, value) for key, value in found]
+
+
+def _run(
+    made: Any,
+    chunks: list[Any],
+    read: Callable[[Any], Iterable[tuple[str, Any]]],
+    stages: Sequence[Stage],
+    results: Path,
+) -> None:
+    import apache_beam
+
     try:
-        pipeline = beam_.Pipeline(options=made)
+        pipeline = apache_beam.Pipeline(options=made)
     except (ValueError, ImportError) as error:
         raise ConfigError(f"data.beam: {error}") from error
     join(pipeline, chunks, read, stages, results)
@@ -104,9 +73,6 @@ def run(
         if getattr(error, "_tagged_with_step", False) and isinstance(own, MozartError | OSError):
             raise own from None
         raise
-    found = json.loads(results.read_text("utf-8"))
-    results.unlink()
-    return [(key, value) for key, value in found]
 
 
 def join(

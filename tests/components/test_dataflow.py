@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.dataflow import join, options, run
+from components.dataflow import join, run
 from components.errors import ConfigError
-from components.ingest import ingest
-from components.settings import BeamSettings, DataSettings
+from components.runners import options
+from components.settings import BeamSettings
 
 
 def test_the_runner_is_pinned() -> None:
@@ -37,12 +38,27 @@ def test_options_that_beam_would_drop_or_die_of_are_refused(option: str, sentenc
         options(BeamSettings(options=(option,)))
 
 
-def test_an_unknown_runner_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.beam: .*NoRunner"):
-        ingest(
-            DataSettings(source="digits", beam=BeamSettings(options=("--runner=NoRunner",))),
-            tmp_path / "records",
-        )
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"options": ("--runner=NoRunner",)}, "the runner is named in data.beam.runner"),
+        ({"runner": "portable"}, "portable needs --job_endpoint="),
+        ({"runner": "flink"}, "flink needs Beam's job server for Flink, a jar from Maven Central"),
+        ({"runner": "spark"}, "spark needs --spark_job_server_jar="),
+        ({"runner": "dataflow", "options": ("--project=p",)}, "dataflow needs --region="),
+        (
+            {"runner": "dask", "options": ("--dask_client_address=inproc://1",)},
+            "a Dask cluster inside of one process silently mixes records",
+        ),
+        ({"runner": "dask", "options": ("--dask_adress=tcp://x",)}, "Beam has no option '--dask_adress'"),
+    ],
+)
+def test_an_engine_that_cannot_run_is_told_before_anything_starts(
+    settings: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MOZART_FLINK_JOB_SERVER_JAR", raising=False)
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        options(BeamSettings(**settings))
 
 
 def test_the_pipeline_is_the_portable_subset(tmp_path: Path) -> None:
