@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.errors import ConfigError, MozartError
+from components.errors import ConfigError, MozartError, ResourceError
 from components.runners import engine, options
 from components.settings import BeamSettings
 
+DEAD_WORKER = ("Channel closed prematurely", "KilledWorker", "Socket closed")
 Stage = Callable[[Any, list[Any]], Iterable[tuple[str, Any]]]
 
 
@@ -72,6 +73,11 @@ def _run(
         own = error.__context__  # Beam raises a copy with its step's name, an OSError as a RuntimeError
         if getattr(error, "_tagged_with_step", False) and isinstance(own, MozartError | OSError):
             raise own from None
+        if any(sign in f"{type(error).__name__} {error}" for sign in DEAD_WORKER):
+            raise ResourceError(
+                "a worker process of Beam ended while it worked (killed, or out of memory): run again, with fewer "
+                "data.beam.workers where memory is short; nothing half-written was kept"
+            ) from error
         raise
 
 
