@@ -28,6 +28,7 @@ Memory: at most about 12 bytes a pixel while one image is decoded, beside its fi
 from __future__ import annotations
 
 import io
+import os
 import re
 import warnings
 from functools import cache
@@ -86,7 +87,7 @@ def pixels_of(source: Path | bytes, look: Look) -> np.ndarray:
         Unreadable: the file is not as the policy above wants it.
         OSError: a path that cannot be opened.
     """
-    data = _bytes_of(source) if isinstance(source, Path) else source
+    data = source if isinstance(source, bytes) else _bytes_of(source)
     _check_length(len(data))
     try:
         with _pillow().open(io.BytesIO(data), formats=FORMATS) as opened:
@@ -138,8 +139,9 @@ def _operations() -> ModuleType:
 
 
 def _bytes_of(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(MAX_BYTES + 1)
+    with open(path, "rb", buffering=0) as file:
+        _check_length(os.fstat(file.fileno()).st_size)
+        return file.read()
 
 
 def _check_length(length: int) -> None:
@@ -208,6 +210,7 @@ def _converted(picture: Any, look: Look) -> Any:
     goal = "L" if look.colour == "grey" else "RGB"
     transparent = picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
     if look.alpha == "keep":
+        picture = picture if transparent else picture.convert("RGB")  # not every mode becomes RGBA at once
         return picture.convert("RGBA").convert("LA" if goal == "L" else "RGBA")
     if transparent:
         above = picture.convert("RGBA")
@@ -272,7 +275,11 @@ def _diagnosis(data: bytes, error: Exception) -> Unreadable:
         )
     said = re.sub(r" ?<[^>]*>| at 0x[0-9a-f]+", "", str(error))
     if "DecompressionBomb" in type(error).__name__:
-        return Unreadable("too-many-pixels", said, "scale it down, or tile it")
+        return Unreadable(
+            "too-many-pixels",
+            f"the image has far more than {MAX_PIXELS:,} pixels",
+            "scale it down, or tile it",
+        )
     if _cut_short(data, error):
         return Unreadable("truncated", "the file ends before the image does", "copy it again from its origin")
     if type(error).__name__ == "UnidentifiedImageError":
