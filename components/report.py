@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from components.accumulators import Feature, Numeric
 from components.artifacts import explain_os_error, read_json
 from components.metrics import METRICS
 from components.pictures import show
@@ -19,12 +20,9 @@ from components.train import HISTORY, read_history
 
 TEMPLATE = "report.html.j2"
 SPLITS = ("train", "validation", "test")
-CHARTS = {  # what the kinds of data count → title, unit
-    "classes": ("training records by class", "records"),
-    "counts": ("commonest characters of the training split", "times"),
-    "histogram": ("grey levels of the training split, 0 to 255", "pixels"),
-}
-HEADS = {"constant": "of one single value"}
+UNITS = {"class": "records", "value": "values", "character": "times"}
+FIRST = ("class", "value", "character")  # features that a chart shows before others
+MOST_CHARTS = 6
 PROTOCOL = ("n", "real", "training", "neighbours", "features", "likelihood", "measure")  # what is said first
 SHOWN_AS = {" ": "␣", "\n": "↵", "\t": "⇥", "": "none"}  # names that cannot be seen
 
@@ -259,40 +257,45 @@ def _curves(model: Path, family: str) -> list[Any]:
 
 
 def _data(statistics: dict[str, Any]) -> dict[str, Any]:
-    """The splits' numbers as a table, counts with more than one name as charts, others as facts."""
+    """Records by split, and the features of the training split: charts of some, facts where all agree."""
     from markupsafe import Markup
 
     from components.charts import MOST_COLUMNS, columns
+    from components.statistics import summaries_of
 
-    splits = {name: statistics["splits"].get(name) or {} for name in SPLITS}
-    train = splits["train"]
-    heads = [name for name, value in train.items() if isinstance(value, int | float)]
-    heads.sort(key=lambda name: name != "records")
-    charts, facts = [], []
-    for name, value in train.items():
-        title, unit = CHARTS.get(name, (f"{name} of the training split", "times"))
-        counts = _counts(value) if isinstance(value, dict | list) else {}
+    summaries = summaries_of(statistics)
+    features = summaries["train"].features
+    charts: list[Any] = []
+    facts: list[tuple[str, str]] = []
+    for name in sorted(features, key=lambda name: ([*FIRST, name].index(name), name)):
+        counts = _counts(features[name])
+        shown = name.replace("_", " ")
         if len(counts) == 1:
-            facts += [(name, key) for key in counts if key != SHOWN_AS[""]]
-        elif counts:
-            charts.append(Markup(columns(title, counts, unit, log=isinstance(value, list))))
-            if name == "counts" or len(counts) > MOST_COLUMNS:
-                facts.append((f"distinct {'characters' if name == 'counts' else name}", number(len(counts))))
+            facts += [(shown, value) for value in counts]
+        elif counts and len(charts) < MOST_CHARTS:
+            numeric = isinstance(features[name], Numeric)
+            title = f"{shown} of the training split"
+            drawn = columns(title, counts, UNITS.get(name, "times"), log=numeric and name == "value")
+            charts.append(Markup(drawn))
+        if len(counts) > MOST_COLUMNS:
+            facts.append((f"distinct {shown}", number(len(counts))))
     return {
-        "heads": {name: HEADS.get(name, name) for name in heads},
-        "splits": splits,
+        "splits": {name: summary.records for name, summary in summaries.items()},
         "charts": charts,
         "facts": facts,
     }
 
 
-def _counts(value: dict[str, int] | list[int]) -> dict[str, int]:
+def _counts(feature: Feature) -> dict[str, int]:
     """Name → count: a histogram in 16 columns, whole numbers in their order, else the commonest first."""
-    if isinstance(value, list):
-        width = -(-len(value) // 16)
-        return {str(start): sum(value[start : start + width]) for start in range(0, len(value), width)}
-    if all(name.isdecimal() for name in value):
-        ordered = sorted(value, key=int)
-    else:
-        ordered = sorted(value, key=lambda name: (-value[name], name))
-    return {SHOWN_AS.get(name, name if name.isprintable() else repr(name)): value[name] for name in ordered}
+    if isinstance(feature, Numeric):
+        if feature.min == feature.max:
+            return {number(feature.min): feature.count} if feature.count else {}
+        counts, edges = feature.histogram(16)
+        places = [number(edge) for edge in edges[:-1]]
+        places = places if len(set(places)) == len(places) else [f"{edge:.6g}" for edge in edges[:-1]]
+        return dict(zip(places, counts.tolist(), strict=True))
+    ordered = feature.ordered()
+    if all(name.isdecimal() for name, _ in ordered):
+        ordered.sort(key=lambda pair: int(pair[0]))
+    return {SHOWN_AS.get(name, name if name.isprintable() else repr(name)): count for name, count in ordered}

@@ -8,16 +8,17 @@ statistics/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from components.accumulators import feature_from_json
+from components.accumulators import Categorical, feature_from_json, merged
 from components.artifacts import read_json, reading, write_json, writing
 from components.dataflow import run
 from components.ingest import SPLITS, shards_of
 from components.modalities import Summary, modalities
 from components.settings import BeamSettings
+
+CARRIED = 1000  # names of a feature that a model carries
 
 
 def statistics(records: Path, out: Path, beam: BeamSettings | None = None) -> dict[str, Any]:
@@ -53,6 +54,26 @@ def summaries_of(found: dict[str, Any]) -> dict[str, Summary]:
     }
 
 
+def compact(found: dict[str, Any]) -> dict[str, Any]:
+    """What a model carries of the data it learnt from, so that later data can be compared with them: the
+    training split, of each feature the 1,000 commonest names. `summaries_of` reads it."""
+    train = found["splits"]["train"]
+    features = {name: feature_from_json(told) for name, told in train["features"].items()}
+    return {
+        "modality": found["modality"],
+        "data_fingerprint": found["data_fingerprint"],
+        "splits": {
+            "train": {
+                "records": train["records"],
+                "features": {
+                    name: (feature.folded(CARRIED) if isinstance(feature, Categorical) else feature).as_json()
+                    for name, feature in features.items()
+                },
+            }
+        },
+    }
+
+
 class _Summarise:
     def __init__(self, modality: str) -> None:
         self.modality = modality
@@ -71,9 +92,4 @@ def _merge(split: str, parts: list[Any]) -> Iterator[tuple[str, Any]]:
         {name: feature_from_json(feature) for name, feature in features.items()}
         for _, features in sorted(parts, key=lambda part: part[0])
     ]
-    names = sorted({name for table in tables for name in table})
-    merged = {
-        name: reduce(lambda a, b: a.merge(b), [t[name] for t in tables if name in t]).as_json()
-        for name in names
-    }
-    yield split, merged
+    yield split, {name: feature.as_json() for name, feature in merged(tables).items()}

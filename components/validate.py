@@ -1,33 +1,32 @@
 """Validate: gate 1. Are these data fit to learn from?
 
 report/
-  report.json    {"verdict": "pass" | "fail", "anomalies": [sentence, ...], "counts": {...}}
+  report.json    {"verdict": "pass" | "fail", "anomalies": [{"severity", "rule", "message"}, ...],
+                  "drift": [{"against", "split", "feature", "measure", "distance", "limit", ...}],
+                  "counts": {...}}
+
+One error and the verdict is `fail`; a warning is told in the page of the run.
 """
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components import anomalies
 from components.artifacts import read_json, reading, write_json, writing
-from components.ingest import REJECTED, SPLITS
-from components.modalities import Summary, modalities
-from components.settings import DataSettings, GateSettings, ModelSettings, TrainSettings
+from components.drift import Finding, compare
+from components.ingest import SPLITS
+from components.modalities import Anomaly, Summary, modalities
+from components.schema import Schema, check
+from components.settings import DataSettings, DriftSettings, GateSettings, ModelSettings, TrainSettings
 from components.statistics import summaries_of
-from keras_models import describe
 
-NEED_CLASSES = frozenset(  # what gate 2 measures with a classifier of the training images
-    {
-        "classifier_fid",
-        "precision",
-        "recall",
-        "class_histogram_distance",
-        "classes_covered",
-        "smallest_class_share",
-        "largest_class_share",
-    }
-)
+MEASURES = {
+    "jensen_shannon": ("Jensen-Shannon divergence", " bits"),
+    "kolmogorov_smirnov": ("Kolmogorov-Smirnov distance", ""),
+}
 
 
 def validate(
@@ -38,28 +37,42 @@ def validate(
     train: TrainSettings,
     model: ModelSettings | None = None,
     gates: GateSettings | None = None,
+    *,
+    schema: Schema | None = None,
+    champion_statistics: Path | None = None,
 ) -> dict[str, Any]:
     """Judges the statistics and writes the verdict, which the pipeline obeys, into `out`.
 
-    With `model` and `gates` it also stops data on which gate 2 could not measure what it will ask for.
+    Args:
+        model, gates: with them it also stops data on which gate 2 could not measure what it will ask for.
+        schema: what the data must look like.
+        champion_statistics: the file of the data that the champion learnt from (`compact`).
     """
     reading(statistics)
     found = read_json(statistics / "statistics.json")
-    counts = found["counts"]
+    counts, name = found["counts"], found["modality"]
     summaries = summaries_of(found)
-    anomalies = [
-        *_rejections(counts, records, data.max_rejected),
-        *_sizes(counts),
-        *_batches(found["modality"], summaries["train"], data, train.batch_size),
+    odd = [
+        *anomalies.rejections(counts, records, data.max_rejected),
+        *anomalies.empty_splits(counts),
+        *anomalies.small_batches(name, summaries["train"], data, train.batch_size),
+        *anomalies.leakage(found["duplicates"], counts, data.max_leaked),
     ]
     if all(counts[split] for split in SPLITS):
-        odd = modalities()[found["modality"]].anomalies(summaries)
-        anomalies += [anomaly.message for anomaly in odd if anomaly.severity == "error"]
-        classes = summaries["train"].features.get("class")
-        anomalies += _classes(None if classes is None else classes.counts, model, gates)
+        odd += modalities()[name].anomalies(summaries)
+        odd += anomalies.missing_classes(name, summaries["train"], model, gates)
+    if schema is not None:
+        odd += _breaches(schema, name, summaries)
+    drift = _skew(summaries, data.drift)
+    if champion_statistics is not None:
+        drift_found, told = _since(read_json(champion_statistics), name, summaries["train"], data.drift)
+        drift += drift_found
+        odd += told
+    odd += [_drifted(entry, data.drift) for entry in drift if entry["drifted"]]
     report = {
-        "verdict": "fail" if anomalies else "pass",
-        "anomalies": anomalies,
+        "verdict": "fail" if any(one.severity == "error" for one in odd) else "pass",
+        "anomalies": [asdict(one) for one in sorted(odd, key=lambda one: one.severity)],  # errors first
+        "drift": drift,
         "counts": counts,
         "data_fingerprint": found["data_fingerprint"],
     }
@@ -69,57 +82,52 @@ def validate(
     return report
 
 
-def _rejections(counts: dict[str, int], records: Path, tolerated: float) -> list[str]:
-    share = counts[REJECTED] / max(counts["read"], 1)
-    if share <= tolerated:
-        return []
-    file = records / REJECTED / "rejected.jsonl"
-    first = json.loads(file.read_text("utf-8").splitlines()[0])
+def _breaches(schema: Schema, name: str, summaries: dict[str, Summary]) -> list[Anomaly]:
+    if schema.modality == name:
+        return check(schema, summaries)
+    message = f"the schema is of {schema.modality} and these data are {name}: infer another (`mozart schema`)"
+    return [Anomaly("error", "other-modality", message)]
+
+
+def _skew(summaries: dict[str, Summary], settings: DriftSettings) -> list[dict[str, Any]]:
+    """How far validation and test lie from train."""
     return [
-        f"{counts[REJECTED]} of {counts['read']} records ({share:.1%}) cannot be read, and the recipe tolerates "
-        f"{tolerated:.1%} (data.max_rejected); the first is {first['key']}: {first['reason']}; all are in {file}"
+        _entry("train", split, finding)
+        for split in ("validation", "test")
+        for finding in compare(summaries[split], summaries["train"], settings)
     ]
 
 
-def _sizes(counts: dict[str, int]) -> list[str]:
-    return [
-        f"the {split} split holds no record ({counts['read']} were read): give more data or change data.split"
-        for split in SPLITS
-        if not counts[split]
-    ]
+def _since(
+    champion: dict[str, Any], name: str, train: Summary, settings: DriftSettings
+) -> tuple[list[dict[str, Any]], list[Anomaly]]:
+    """How far train lies from the training split of the champion; and what cannot be compared."""
+    if champion["modality"] != name:
+        message = (
+            f"the champion learnt {champion['modality']} and these data are {name}: they are not compared"
+        )
+        return [], [Anomaly("warning", "other-modality", message)]
+    before = summaries_of(champion)["train"]
+    told = []
+    changed = train.features.keys() ^ before.features.keys()
+    if changed and train.records:
+        message = f"features that only these data or those of the champion have: {', '.join(sorted(changed))}"
+        told.append(Anomaly("warning", "other-features", message))
+    return [_entry("champion", "train", finding) for finding in compare(train, before, settings)], told
 
 
-def _batches(modality_name: str, summary: Summary, data: DataSettings, batch_size: int) -> list[str]:
-    """A record is one example, unless the kind of data counts them otherwise."""
-    modality = modalities()[modality_name]
-    count = summary.records
-    if count and hasattr(modality, "examples"):
-        count = modality.examples(summary, modality.Encode.parse(data.encode))
-    if not 0 < count < batch_size:
-        return []
-    return [
-        f"the train split holds {count} examples, fewer than one batch of {batch_size}: "
-        "give more data or set train.batch_size lower"
-    ]
+def _entry(against: str, split: str, finding: Finding) -> dict[str, Any]:
+    return {"against": against, "split": split, **asdict(finding)}
 
 
-def _classes(
-    counts: dict[str, int] | None, model: ModelSettings | None, gates: GateSettings | None
-) -> list[str]:
-    """Classes that gate 2 needs and the data lack. Images without a class are counted under ''."""
-    if model is None or gates is None:
-        return []
-    by_default = "classifier_fid" if describe(model.family).likelihood == "none" else ""
-    asked = ", ".join(sorted(NEED_CLASSES & {gates.metric or by_default, *gates.limits}))
-    names = [name for name in counts or {} if name]
-    if not asked or len(names) > 1:
-        return []
-    if counts is None:
-        return [
-            f"gate 2 asks for {asked}, which is measured of images only: change gates.metric, gates.limits"
-        ]
-    return [
-        f"gate 2 asks for {asked}, which needs labelled images of two classes or more, and these have "
-        f"{'one' if names else 'none'}: sort the files into one subfolder a class, or change gates.metric and "
-        "gates.limits"
-    ]
+def _drifted(entry: dict[str, Any], settings: DriftSettings) -> Anomaly:
+    measure, unit = MEASURES[entry["measure"]]
+    most = f", most of all by {entry['most']!r}" if entry["most"] else ""
+    other = "the training split" if entry["against"] == "train" else "the champion's training split"
+    return Anomaly(
+        "error" if settings.action == "stop" else "warning",
+        "skew" if entry["against"] == "train" else "drift",
+        f"feature '{entry['feature']}' of the {entry['split']} split differs from that of {other}{most}: "
+        f"{measure} {entry['distance']:.3f}{unit}, and {entry['limit']:.3f} is allowed "
+        f"(data.drift.{entry['measure']}, raised to what chance explains)",
+    )

@@ -50,7 +50,8 @@ def refusal(done: Run) -> MozartError | None:
         return GateRefused("gate 2 refused the model; nothing was published:\n  " + "\n  ".join(failed))
     if "validate" in done.artifacts:
         anomalies = read_json(done.artifacts["validate"] / "report.json")["anomalies"]
-        return DataError("gate 1 refused the data; nothing was trained:\n  " + "\n  ".join(anomalies))
+        errors = [one["message"] for one in anomalies if one["severity"] == "error"]
+        return DataError("gate 1 refused the data; nothing was trained:\n  " + "\n  ".join(errors))
     return RegistryError("the run ended before it began")
 
 

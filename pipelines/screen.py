@@ -96,7 +96,8 @@ def headline(step: str, folder: Path) -> str:
         return ", ".join(f"{split} {found['records']:,}" for split, found in splits.items())
     if step == "validate":
         report = read_json(folder / "report.json")
-        return report["anomalies"][0] if report["anomalies"] else "no anomaly: the data pass gate 1"
+        told = [one["message"] for one in report["anomalies"]]  # the errors first
+        return told[0] if told else "no anomaly: the data pass gate 1"
     if step == "transform":
         shape = read_json(folder / "spec.json")
         counts = read_json(folder / "manifest.json")["counts"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.accumulators import Categorical, Feature, Numeric
 from components.artifacts import write_json
 from components.errors import ResourceError
 from components.modalities.images import write_samples
@@ -30,6 +31,10 @@ def numbers(value: float | None, split: str, **protocol: object) -> dict:
     return {"classifier_fid": {**entry, "features": "classifier@abc"}, "precision": {**entry, "value": 0.625}}
 
 
+ANOMALIES = [
+    {"severity": "error", "rule": "empty-split", "message": "too few records"},
+    {"severity": "warning", "rule": "rejected", "message": "a stray file"},
+]
 MISSING = {  # the folder that is not there, and what the page says instead
     "statistics": "train 6, validation 2, test 2",  # what gate 1 knows still
     "validation": "The data were not validated",
@@ -62,6 +67,16 @@ MEASURED = {
 }
 
 
+def splits_of(features: dict[str, Feature]) -> dict:
+    """The splits of a `statistics.json` whose training records have these features."""
+    told = {name: feature.as_json() for name, feature in features.items()}
+    return {
+        "train": {"records": 6, "features": told},
+        "validation": {"records": 2, "features": {}},
+        "test": {"records": 2, "features": {}},
+    }
+
+
 def written(folder: Path, **files: object) -> Path:
     folder.mkdir(exist_ok=True)
     for name, value in files.items():
@@ -72,14 +87,12 @@ def written(folder: Path, **files: object) -> Path:
 @pytest.fixture
 def run(tmp_path: Path) -> dict[str, Path]:
     """The folders of a whole run of two classes of 4x4 images."""
-    train = {
-        "records": 6,
-        "sizes": {"4x4x1": 6},
-        "classes": {"cat": 4, HOSTILE: 2},
-        "histogram": [10] * 256,
-        "constant": 0,
+    features = {
+        "size": Categorical({"4x4x1": 6}),
+        "class": Categorical({"cat": 4, HOSTILE: 2}),
+        "value": Numeric.of_counts(range(256), [10] * 256),
     }
-    splits = {"train": train, "validation": {"records": 2}, "test": {"records": 2}}
+    splits = splits_of(features)
     statistics = {"counts": COUNTS, "splits": splits, "data_fingerprint": "f00d", "modality": "images"}
     provenance = {
         "recipe": {"name": "tiny", "data": {"source": "images:<pets>"}},
@@ -176,14 +189,14 @@ def test_whole_run_says_its_numbers_reasons_and_origin(tmp_path, run):
     assert "✗ copy_rate is 0.5, above its maximum 0.05." in words
     assert "n 16 · features classifier@abc · seed 3" in words
     assert "names 97.3 % of the test split" in words
-    assert "12 records read, 2 rejected · sizes 4x4x1" in words
+    assert "12 records read, 2 rejected · size 4x4x1" in words
     assert "loss: 1.25 at the end" in words
     assert "log-odds" in words  # the unit of real_logit
     for said in ("f00d", "c0de", "d16e57", "keras 3.15.1", "width 32", "source: images:<pets>"):
         assert said in words, said
     assert not [said for said in MISSING.values() if said in words]
     assert page.count('src="data:image/png;base64,') == 3  # samples, real ones, samples over neighbours
-    assert page.count("<svg") == 4  # two curves, classes, grey levels
+    assert page.count("<svg") == 4  # two curves, classes, levels
     assert len(page) < 200_000
 
 
@@ -248,10 +261,10 @@ def test_badge_of_every_end(tmp_path, run):
     change(run["evaluation"], "evaluation.json", verdict={"blessed": False, "reasons": ["failed: no."]})
     assert "tiny refused" in words_of(page_of(tmp_path, run, failure="gate 2 refused the model"))
     del run["evaluation"], run["model"]
-    change(run["validation"], "report.json", verdict="fail", anomalies=["too few records"])
+    change(run["validation"], "report.json", verdict="fail", anomalies=ANOMALIES)
     words = words_of(page_of(tmp_path, run, failure="gate 1 refused the data"))
     assert "tiny data refused" in words
-    assert "✗ too few records" in words
+    assert "✗ too few records ! a stray file" in words
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path, run):
@@ -285,15 +298,15 @@ def test_text_is_shown_as_text(tmp_path, run):
     encoding = {"vocabulary": ["?", "<", "\n", "b"]}
     write_texts(tokens, encoding, run["evaluation"] / "samples")
     write_texts(tokens[:1], encoding, run["evaluation"] / "real")
-    counts = {"<": 3, "\n": 5, "$": 1}
-    train = {"records": 6, "characters": 9, "counts": counts}
-    change(run["statistics"], "statistics.json", splits={"train": train, "validation": {}, "test": {}})
+    rare = {chr(0x100 + i): 1 for i in range(40)}
+    characters = {"character": Categorical({"<": 3, "\n": 5, "$": 2, **rare})}
+    change(run["statistics"], "statistics.json", splits=splits_of(characters))
     page = page_of(tmp_path, run)
     assert page.count("<pre>") == 4  # two samples, a real one, the recipe
     assert "<pre>\n&lt;\nb</pre>" in page
     assert "<img" not in page
     words = words_of(page)
-    assert "distinct characters 3" in words
+    assert "distinct character 43" in words
     assert "↵ < $" in words  # commonest first, the line's end made visible
 
 
