@@ -37,7 +37,10 @@ CONTENT = ("pixels", "height", "width", "channels", "pixels_y", "height_y", "wid
 class Read(Look):
     """How files become records: what images look like, and for some sources where labels are."""
 
-    labels: str = Field("", description="npy: the .npy file of the labels; npz: the name of their array")
+    labels: str = Field(
+        "", description="where labels are; npy: an .npy file; npz: an array; parquet, hf, tfds: a column"
+    )
+    captions: str = Field("", description="where captions are; parquet, hf, tfds: a column")
 
 
 @cache
