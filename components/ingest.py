@@ -48,7 +48,7 @@ def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
     with writing(records, "ingest") as (folder, manifest):
         (folder / REJECTED).mkdir()
         (folder / RUNS).mkdir()
-        stages = [_Plan(), _Write(str(folder), name_of(modality)), duplicates.Examine(name_of(modality))]
+        stages = [_Plan(), _Write(str(folder), name_of(modality)), duplicates.Examine()]
         found = run(chunks, _Reader(str(folder), data), stages, folder, data.beam)
         written = [result for kind, result in found if kind == SHARD]
         told = [result for kind, result in found if kind == READ]
@@ -56,8 +56,8 @@ def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
         manifest["counts"] = _counts(folder, written, told, len(chunks), data.source)
         manifest["modality"] = name_of(modality)
         manifest["fingerprint"] = fingerprint_of(sorted((s["name"], s["sha256"]) for s in written))
-        twins = [result for kind, result in found if kind.startswith(duplicates.PREFIX)]
-        write_json(folder / "duplicates.json", duplicates.gather(twins))
+        twins = [(kind, result) for kind, result in found if kind.startswith(duplicates.PREFIX)]
+        write_json(folder / "duplicates.json", duplicates.gather(twins, folder, name_of(modality)))
         for leftover in (folder / RUNS).iterdir():
             leftover.unlink()
         (folder / RUNS).rmdir()
@@ -180,7 +180,7 @@ class _Write:
                 "repeated": repeated,
             },
         )
-        yield from duplicates.traces(table, split, self.modality)
+        yield from duplicates.traces(table, name, self.modality)
 
 
 def shards_of(records: Path, split: str) -> list[Path]:

@@ -129,24 +129,24 @@ def _weight(fields: dict[str, Any]) -> int:
 def digests(table: pa.Table, content: Sequence[str]) -> list[bytes]:
     """Sixteen bytes for each row, equal where the content columns are."""
     heads = np.zeros((table.num_rows, 0), np.int64)
-    bodies = []
-    for name in content:
+    bodies: list[tuple[bytes, list[Any]]] = []
+    for number, name in enumerate(content):
         column = table.column(name)
         if pa.types.is_integer(column.type):
             numbers = column.fill_null(-(2**31) + 1).to_numpy().astype(np.int64)
             heads = np.concatenate([heads, numbers[:, None]], axis=1)
-        else:
-            bodies.append(column.to_pylist())
+        elif column.null_count < len(column):
+            bodies.append((b"\0%d\0" % number, column.to_pylist()))
     lead, width = heads.astype("<i8").tobytes(), 8 * heads.shape[1]
     blake2b = hashlib.blake2b
     found = []
     for i in range(table.num_rows):
         digest = blake2b(lead[i * width : (i + 1) * width], digest_size=16)
-        for body in bodies:
+        for mark, body in bodies:
             value = body[i]
-            if not isinstance(value, bytes):
-                value = json.dumps(value).encode()
-            digest.update(value)
+            if value is not None:
+                digest.update(mark)
+                digest.update(value if isinstance(value, bytes) else json.dumps(value).encode())
         found.append(digest.digest())
     return found
 

@@ -1,0 +1,65 @@
+"""Likeness: signatures of 128 bits that are near for things that are alike.
+
+Two signatures differ in a share of bits that is the angle between what they stand for, over pi
+(Charikar 2002). `projected` makes them of vectors, `of_shingles` of sets, as of the words of a text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+BITS = 128
+BYTES = BITS // 8
+
+
+def projected(vectors: np.ndarray) -> np.ndarray:
+    """Signs of random projections of the centred rows of `[n, d]`; uint8 `[n, 16]`."""
+    rows = np.asarray(vectors, np.float32)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    directions = np.random.default_rng(0).choice(np.float32([-1, 1]), (rows.shape[1], BITS))
+    return np.packbits(rows @ directions > 0, axis=1)
+
+
+def of_shingles(items: list[list[bytes]]) -> np.ndarray:
+    """SimHash of the distinct items of each list; uint8 `[n, 16]`."""
+    known: dict[bytes, np.ndarray] = {}
+    out = np.zeros((len(items), BYTES), np.uint8)
+    for row, some in enumerate(items):
+        weight = np.zeros(BITS, np.int32)
+        for item in dict.fromkeys(some):
+            if item not in known:
+                digest = hashlib.blake2b(item, digest_size=BYTES).digest()
+                known[item] = 2 * np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.int32) - 1
+            weight += known[item]
+        out[row] = np.packbits(weight > 0)
+        if len(known) > 200_000:
+            known.clear()
+    return out
+
+
+def thumbnails(images: np.ndarray, side: int) -> np.ndarray:
+    """Grey means over a `side` x `side` grid of images `[n, H, W, C]`, float32 `[n, side * side]`."""
+    count, height, width, channels = images.shape
+    if min(height, width) < side:
+        rows = np.arange(max(height, side)) * height // max(height, side)
+        columns = np.arange(max(width, side)) * width // max(width, side)
+        images = images[:, rows][:, :, columns]
+        height, width = images.shape[1:3]
+    tops = np.arange(side) * height // side
+    lefts = np.arange(side) * width // side * channels
+    flat = images.reshape(count, height, width * channels)
+    sums = np.add.reduceat(np.add.reduceat(flat, tops, axis=1, dtype=np.uint32), lefts, axis=2)
+    areas = np.outer(np.diff([*tops, height]), np.diff([*lefts, width * channels]))
+    return (sums / areas.astype(np.float32)).reshape(count, -1).astype(np.float32)
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Bits in which signatures differ, `[n, 16]` and `[n, 16]` → `[n]`."""
+    return np.bitwise_count(np.bitwise_xor(a, b)).sum(axis=-1)
+
+
+def jaccard(a: set[bytes], b: set[bytes]) -> float:
+    """Share of common items of two sets; 0 for two empty ones."""
+    return len(a & b) / len(a | b) if a or b else 0.0
