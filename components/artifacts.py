@@ -4,11 +4,11 @@ Each folder holds a `manifest.json` with the step, the fingerprint of its inputs
 the SHA-256 of every other file and a digest of its own. A reader checks them before it parses anything.
 
     records/      train-00000-of-00002.parquet ...   rejected/rejected.jsonl
-    statistics/   statistics.json
-    report/       report.json                         gate 1: verdict, anomalies
-    examples/     encoding.json  spec.json  train-00000.x.npy  train-00000.label.npy ...
-    model/        weights.safetensors  model.json  encoding.json  history.csv  provenance.json
-                  tensorboard/
+    statistics/   statistics.json  statistics.html
+    report/       report.json                         gate 1: verdict, anomalies, drift
+    examples/     encoding.json  spec.json  statistics.json  train-00000.x.npy  train-00000.label.npy ...
+    model/        weights.safetensors  model.json  encoding.json  statistics.json  history.csv
+                  provenance.json  tensorboard/
     evaluation/   evaluation.json  samples.npz  real.npz  classifier/   gate 2: metrics, verdict
     release/      release.json                        what was published, or why not
 """

@@ -3,6 +3,7 @@
     <root>/<SHA-256 of manifest.json>/
         weights.safetensors  model.json       from which Mozart's own code rebuilds the model
         encoding.json                         how data become examples and samples become data
+        statistics.json                       of the data it learnt from, for drift
         provenance.json  evaluation.json      where it comes from, how it was measured
         golden.json                           hash of samples that whoever loads it can draw again
         card.md                               the model card
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from keras_models.base import GenerativeModel
 
 GOLDEN, CARD = "golden.json", "card.md"
-FROM_MODEL = ("weights.safetensors", "model.json", "encoding.json", "provenance.json")
+STATISTICS = "statistics.json"  # older bundles have none
+FROM_MODEL = ("weights.safetensors", "model.json", "encoding.json", STATISTICS, "provenance.json")
 FROM_EVALUATION = ("evaluation.json",)
 FILES = frozenset((*FROM_MODEL, *FROM_EVALUATION, GOLDEN, CARD, MANIFEST))  # nothing else, ever
 GOLDEN_SEED, GOLDEN_COUNT = 20, 16
@@ -83,7 +85,7 @@ def check_bundle(folder: Path) -> dict[str, Any]:
     present = {entry.name for entry in folder.iterdir()}
     for name in sorted(present - FILES):
         raise IntegrityError(f"{folder / name} does not belong in a bundle (it holds data, never code)")
-    for name in sorted(FILES - present):
+    for name in sorted(FILES - {STATISTICS} - present):
         raise IntegrityError(f"{folder / name} is missing: the bundle was changed after it was published")
     if any((folder / name).is_symlink() for name in FILES):
         raise IntegrityError(f"{folder} holds a link where a file was published")

@@ -83,8 +83,20 @@ def statistics(data: str, records: str, out: str) -> None:
 
 
 @told
-def validate(data: str, model: str, train: str, gates: str, records: str, statistics: str, out: str) -> str:
+def validate(
+    name: str,
+    data: str,
+    model: str,
+    train: str,
+    gates: str,
+    schema: str,
+    champion: str,
+    records: str,
+    statistics: str,
+    out: str,
+) -> str:
     """Statistics → the verdict of gate 1: `pass` or `fail`."""
+    from components.schema import Schema
     from components.validate import validate
 
     report = validate(
@@ -95,8 +107,19 @@ def validate(data: str, model: str, train: str, gates: str, records: str, statis
         TrainSettings.parse(train),
         ModelSettings.parse(model),
         GateSettings.parse(gates),
+        schema=Schema.parse(schema) if schema else None,
+        champion_statistics=_statistics_of(f"{name}:{champion}") if champion else None,
     )
     return report["verdict"]
+
+
+def _statistics_of(reference: str) -> Path | None:
+    """The statistics of what a published version learnt from, where its bundle carries them."""
+    from components.bundle import STATISTICS
+    from components.registry import Registry
+
+    file = Registry(home()).resolve(reference).bundle_path / STATISTICS
+    return file if file.is_file() else None
 
 
 @told

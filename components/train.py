@@ -3,6 +3,7 @@
 model/
   weights.safetensors  model.json    the model, its family, spec and config
   encoding.json                      how to encode what comes in and decode what goes out
+  statistics.json                    of the training split: later data are compared with it
   history.csv                        the learning curve, a row an epoch
   provenance.json                    recipe, data fingerprint, versions, seeds, commit, environment
   tensorboard/
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ def train(
         rows = fit(learner, data, settings, snapshots, folder / "tensorboard")
         save(learner, folder)
         write_json(folder / "encoding.json", data.encoding)
+        shutil.copyfile(examples / "statistics.json", folder / "statistics.json")
         write_history(folder / HISTORY, rows)
         write_json(
             folder / "provenance.json",

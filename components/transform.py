@@ -3,6 +3,7 @@
 examples/
   encoding.json                    how: fitted on the training split, carried in the model
   spec.json                        what one example looks like
+  statistics.json                  of the training split, compact: carried in the model too
   train-00000.x.npy  train-00000.label.npy ...      one array a field and shard, memory-mapped
 """
 
@@ -20,7 +21,7 @@ from components.dataflow import run, write_bytes
 from components.ingest import SPLITS, shards_of
 from components.modalities import modalities
 from components.settings import DataSettings
-from components.statistics import summaries_of
+from components.statistics import compact, summaries_of
 
 
 def transform(records: Path, statistics: Path, out: Path, data: DataSettings) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def transform(records: Path, statistics: Path, out: Path, data: DataSettings) ->
     chunks = [[split, i, str(shard)] for split in SPLITS for i, shard in enumerate(shards_of(records, split))]
     with writing(out, "transform") as (folder, manifest):
         write_json(folder / "encoding.json", encoding)
+        write_json(folder / "statistics.json", compact(found))
         (folder / "spec.json").write_text(modality.spec(encoding).model_dump_json(indent=1), "utf-8")
         counts = run(chunks, _Encode(encoding, str(folder)), [_count], folder, data.beam)
         manifest["counts"] = {split: sum(n for name, n in counts if name == split) for split in SPLITS}

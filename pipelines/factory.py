@@ -31,6 +31,7 @@ def pipeline(name: str) -> Any:
         train: str,
         evaluate: str,
         gates: str,
+        schema: str,
         champion: str,
         source_state: str,
         code_version: str,
@@ -41,7 +42,15 @@ def pipeline(name: str) -> Any:
         summed = steps.statistics(data=data, records=records)
         statistics = summed.outputs["statistics"]
         checked = steps.validate(
-            data=data, model=model, train=train, gates=gates, records=records, statistics=statistics
+            name=name,
+            data=data,
+            model=model,
+            train=train,
+            gates=gates,
+            schema=schema,
+            champion=champion,
+            records=records,
+            statistics=statistics,
         )
         with dsl.If(checked.outputs["Output"] == "pass", name="data-fit"):
             encoded = steps.transform(data=data, records=records, statistics=statistics)
@@ -74,7 +83,11 @@ def arguments(recipe: Recipe, champion: str = "") -> dict[str, str]:
     """The pipeline's parameters for a recipe.
 
     `champion` is the version to be no worse than; `line` is the fingerprint of all the others, by
-    which a repeated run knows that nothing has changed.
+    which a repeated run knows that nothing has changed. The schema travels by its content, so that
+    every worker has it and a change of the file is seen.
+
+    Raises:
+        ConfigError: `data.schema_file` is not there or is no schema.
     """
     given = {
         "name": recipe.name,
@@ -83,10 +96,18 @@ def arguments(recipe: Recipe, champion: str = "") -> dict[str, str]:
         "train": recipe.train.model_dump_json(),
         "evaluate": recipe.evaluate.model_dump_json(),
         "gates": recipe.gates.model_dump_json(),
+        "schema": _schema(recipe.data.schema_file),
         "source_state": source_fingerprint(recipe.data),
         "code_version": code_version(),
     }
     return {**given, "champion": champion, "line": fingerprint_of(given)}
+
+
+def _schema(file: str) -> str:
+    """The content of a schema file as JSON text, empty where there is none."""
+    from components.schema_file import read_schema
+
+    return read_schema(Path(file)).model_dump_json() if file else ""
 
 
 def compile_to(recipe: Recipe, path: Path) -> None:

@@ -30,10 +30,13 @@ def statistics(data: str, records: dsl.Input[dsl.Dataset], statistics: dsl.Outpu
 
 @step
 def validate(
+    name: str,
     data: str,
     model: str,
     train: str,
     gates: str,
+    schema: str,
+    champion: str,
     records: dsl.Input[dsl.Dataset],
     statistics: dsl.Input[dsl.Artifact],
     report: dsl.Output[dsl.Artifact],
@@ -41,7 +44,9 @@ def validate(
     """Gate 1: `pass` or `fail`."""
     from components.step import validate
 
-    return validate(data, model, train, gates, records.path, statistics.path, report.path)
+    return validate(
+        name, data, model, train, gates, schema, champion, records.path, statistics.path, report.path
+    )
 
 
 @step

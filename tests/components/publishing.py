@@ -33,6 +33,7 @@ def model_folder(out: Path, seed: int) -> Path:
     with writing(out, "train") as (folder, manifest):
         save(model, folder)
         write_json(folder / "encoding.json", {"modality": "images"})
+        write_json(folder / "statistics.json", {"modality": "images", "splits": {}})
         (folder / "history.csv").write_text("examples\n5\n")
         write_json(
             folder / "provenance.json",

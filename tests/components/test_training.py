@@ -42,6 +42,7 @@ def write_examples(out: Path, encoding: dict[str, Any], spec: Spec, arrays: dict
     """A folder as transform writes it, of a training split only."""
     with writing(out, "transform") as (folder, manifest):
         write_json(folder / "encoding.json", encoding)
+        write_json(folder / "statistics.json", {"modality": encoding["modality"], "splits": {}})
         (folder / "spec.json").write_text(spec.model_dump_json(), "utf-8")
         for name, array in arrays.items():
             np.save(folder / f"train-00000.{name}.npy", array, allow_pickle=False)
