@@ -22,7 +22,7 @@ Pillow is the only decoder (TensorFlow's narrows 16 bits and ignores EXIF). What
 | more than 256 MiB                   | rejected `too-many-bytes`                                                 |
 | a side below `min_side`             | rejected `too-small`                                                      |
 
-Memory: at most about 12 bytes a pixel while one image is decoded, beside its file.
+Memory: while one image is decoded at most about 24 bytes for each of its pixels, its file included.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import io
 import os
 import re
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -92,6 +93,8 @@ def pixels_of(source: Path | bytes, look: Look) -> np.ndarray:
     try:
         with _pillow().open(io.BytesIO(data), formats=FORMATS) as opened:
             _check_size(opened.width, opened.height, look.min_side)
+            if opened.format == "TIFF":  # a small image may come in enormous tiles
+                _check_size(opened.tag_v2.get(322, 1), opened.tag_v2.get(323, 1), 1)
             if look.resize is not None and opened.format in ("JPEG", "MPO"):
                 reach = 2 * max(_sides(look.resize))
                 opened.draft(None, (reach, reach))  # decodes at a half, quarter or eighth where that is ample
@@ -175,14 +178,10 @@ def _check_size(width: int, height: int, min_side: int) -> None:
 def _upright(picture: Any) -> Any:
     """Turned as its EXIF or XMP says; Pillow does so by itself for TIFF."""
     info = picture.info
-    if not (
-        "exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info or "Raw profile type exif" in info
-    ):
-        return picture
-    try:
-        return _operations().exif_transpose(picture)
-    except Exception:  # a damaged EXIF block says nothing about the pixels
-        return picture
+    if "exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info or "Raw profile type exif" in info:
+        with suppress(Exception):  # a damaged EXIF block says nothing about the pixels
+            _operations().exif_transpose(picture, in_place=True)
+    return picture
 
 
 def _eight_bits(picture: Any) -> Any:
@@ -208,6 +207,8 @@ def _eight_bits(picture: Any) -> Any:
 def _converted(picture: Any, look: Look) -> Any:
     """In grey or RGB; alpha laid on the background, or kept."""
     goal = "L" if look.colour == "grey" else "RGB"
+    if picture.mode == "CMYK" and picture.format in ("JPEG", "MPO") and "adobe" not in picture.info:
+        picture = picture.point(lambda ink: 255 - ink)  # Pillow takes all inks to be inverted, as Adobe's are
     transparent = picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
     if look.alpha == "keep":
         picture = picture if transparent else picture.convert("RGB")  # not every mode becomes RGBA at once
@@ -294,4 +295,6 @@ def _cut_short(data: bytes, error: Exception) -> bool:
         return True
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data
     return data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
