@@ -19,6 +19,7 @@ from components import image_sources
 from components.errors import DataError
 from components.image_arrays import images_of
 from components.image_features import anomalies, summarise
+from components.image_likeness import alike, signatures
 from components.image_sources import CONTENT, RECORD, Read
 from components.modalities import Block, Record, Rejected, Summary
 from components.settings import Settings
@@ -27,7 +28,7 @@ from keras_models.spec import Spec
 if TYPE_CHECKING:
     from components.storage import Entry
 
-__all__ = ["CONTENT", "RECORD", "Augment", "Encode", "Read", "anomalies", "summarise"]
+__all__ = ["CONTENT", "RECORD", "Augment", "Encode", "Read", "alike", "anomalies", "signatures", "summarise"]
 
 KIND = "image"
 SOURCES = image_sources.described()

@@ -260,7 +260,8 @@ class Tiny:
 def ingest_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(records: list[Record], **settings: Any) -> Path:
         tiny = Tiny(records)
-        monkeypatch.setattr("components.modalities.modalities", lambda: {"tiny": tiny})
+        for module in ("components.modalities", "components.duplicates"):
+            monkeypatch.setattr(f"{module}.modalities", lambda: {"tiny": tiny})
         out = tmp_path / f"records{len(list(tmp_path.iterdir()))}"
         ingest(DataSettings(source="tiny", **settings), out)
         return out
