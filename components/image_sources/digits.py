@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from components import storage
+from components.image_arrays import block
 from components.image_sources import Read
 from components.modalities import Block
-
-if TYPE_CHECKING:
-    from components.storage import Entry
 
 SOURCES = {"digits": "digits                scikit-learn's 1,797 scans of 8x8, labelled, no network"}
 
@@ -20,7 +19,7 @@ def preflight(source: str, read: Read) -> None:
     """Always there."""
 
 
-def files(source: str) -> list[Entry]:
+def files(source: str) -> list[storage.Entry]:
     """None: the data are part of scikit-learn."""
     return []
 
@@ -33,8 +32,6 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
 def read(chunk: dict[str, Any], options: Read) -> Iterator[Block]:
     """All of them, stretched to 0..255."""
     from sklearn.datasets import load_digits
-
-    from components.image_arrays import block
 
     data = load_digits()
     grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
