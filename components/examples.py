@@ -90,7 +90,7 @@ class Examples:
                 own = {name: other.wrapped(epoch, position) for name, other in others.items()}
                 batch = self._batch(fields, plan.rows(epoch, position), own, rng)
                 if augment is not None:
-                    batch = self.modality.augment(batch, augment, rng)
+                    batch = self.modality.augment(batch, augment, self.encoding, rng)
                 yield self._cropped(batch)
 
         first = self.take("train", np.arange(1), np.random.default_rng(0))

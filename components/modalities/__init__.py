@@ -19,7 +19,7 @@ A module of this folder offers:
     spec(encoding)                → Spec
     encode(table, encoding)       → arrays of examples
     batch(arrays, encoding, rng)  → what a model is given: scaled, and noise drawn afresh
-    augment(batch, options, rng)  → a training batch, augmented (optional)
+    augment(batch, options, encoding, rng) → a training batch, augmented (optional)
     signatures(table) alike(a, b) → near duplicates (optional; see components.duplicates)
     write_samples(samples, ...)   samples → a file that a person opens, and maybe a picture beside it
 """

@@ -209,7 +209,7 @@ def batch(
 
 
 def augment(
-    batch: dict[str, np.ndarray], options: Augment, rng: np.random.Generator
+    batch: dict[str, np.ndarray], options: Augment, encoding: dict[str, Any], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """`x`, and `y` alike, mirrored, moved and made brighter or darker."""
     count, height, width = batch["x"].shape[:3]

@@ -26,7 +26,7 @@ class Augment(Settings):
 def kind() -> Any:
     module = types.SimpleNamespace(Augment=Augment)
     module.batch = lambda arrays, encoding, rng: dict(arrays)
-    module.augment = lambda batch, options, rng: {**batch, "x": batch["x"] + options.add}
+    module.augment = lambda batch, options, encoding, rng: {**batch, "x": batch["x"] + options.add}
     return module
 
 
