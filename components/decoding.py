@@ -88,7 +88,7 @@ def pixels_of(source: Path | bytes, look: Look) -> np.ndarray:
         Unreadable: the file is not as the policy above wants it.
         OSError: a path that cannot be opened.
     """
-    data = source if isinstance(source, bytes) else _bytes_of(source)
+    data = source if isinstance(source, bytes) else bytes_of(source)
     _check_length(len(data))
     try:
         with _pillow().open(io.BytesIO(data), formats=FORMATS) as opened:
@@ -108,6 +108,17 @@ def pixels_of(source: Path | bytes, look: Look) -> np.ndarray:
     except Exception as error:  # whatever Pillow raises on a foreign file is a reason, not a crash
         raise _diagnosis(data, error) from error
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def bytes_of(path: Path | str) -> bytes:
+    """A file on this machine, if it is not too large.
+
+    Raises:
+        Unreadable: it has no bytes or too many; OSError: it cannot be opened.
+    """
+    with open(path, "rb", buffering=0) as file:
+        _check_length(os.fstat(file.fileno()).st_size)
+        return file.read()
 
 
 def resized(
@@ -139,12 +150,6 @@ def _operations() -> ModuleType:
 
 
 # -- before decoding -----------------------------------------------------------------------------------
-
-
-def _bytes_of(path: Path) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        _check_length(os.fstat(file.fileno()).st_size)
-        return file.read()
 
 
 def _check_length(length: int) -> None:

@@ -58,7 +58,7 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
     chunks: list[dict[str, Any]] = []
     for group in grouped(listed, place):
         names = [name for name, _ in group]
-        chunk = {"scheme": "images", "place": place, "names": names}
+        chunk: dict[str, Any] = {"scheme": "images", "place": place, "names": names}
         if rows is not None:
             chunk["said"] = [rows.get(name) for name in names]
         chunks.append(chunk)
@@ -100,10 +100,7 @@ def _listed(said: Said | None, read: Read) -> Said:
     lacks = "row" if said is None else next((what for what, value in said.items() if value is None), None)
     if lacks is None or read.unlisted == "keep":
         return said or {}
-    if read.captions and lacks != "label":
-        rule = "no-caption"
-    else:
-        rule = "no-label"
+    rule = "no-caption" if read.captions and lacks != "label" else "no-label"
     raise Unreadable(
         rule,
         f"'{read.labels}' has no {'row for it' if lacks == 'row' else f'{lacks} in its row'}",
