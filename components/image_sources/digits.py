@@ -19,7 +19,7 @@ def preflight(source: str, read: Read) -> None:
     """Always there."""
 
 
-def files(source: str) -> list[storage.Entry]:
+def files(source: str, read: Read | None = None) -> list[storage.Entry]:
     """None: the data are part of scikit-learn."""
     return []
 

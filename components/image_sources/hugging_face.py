@@ -39,7 +39,7 @@ def _check_folder(source: str, where: str) -> None:
         )
 
 
-def files(source: str) -> list[storage.Entry]:
+def files(source: str, read: Read | None = None) -> list[storage.Entry]:
     """The files of a folder; none of a name, which stands for itself."""
     where = location(source)
     return storage.listing(where) if Path(where).is_dir() else []

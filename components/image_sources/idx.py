@@ -39,7 +39,7 @@ def preflight(source: str, read: Read) -> None:
     pairs(folder)
 
 
-def files(source: str) -> list[storage.Entry]:
+def files(source: str, read: Read | None = None) -> list[storage.Entry]:
     """Images and labels of both parts."""
     return [entry for pair in pairs(location(source)).values() for entry in pair]
 

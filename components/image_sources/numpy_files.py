@@ -36,9 +36,10 @@ def preflight(source: str, read: Read) -> None:
             check_labels(labels, count)
 
 
-def files(source: str) -> list[storage.Entry]:
-    """The one file."""
-    return storage.listing(location(source))
+def files(source: str, read: Read | None = None) -> list[storage.Entry]:
+    """The file, and that of the labels."""
+    labels = read.labels if read is not None and source.startswith("npy:") else ""
+    return [entry for path in (location(source), labels) if path for entry in storage.listing(path)]
 
 
 def plan(source: str, read: Read) -> list[dict[str, Any]]:

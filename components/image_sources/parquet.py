@@ -29,7 +29,7 @@ def preflight(source: str, read: Read) -> None:
             columns_of(file.schema_arrow, entry.path, read.labels, read.captions)
 
 
-def files(source: str) -> list[storage.Entry]:
+def files(source: str, read: Read | None = None) -> list[storage.Entry]:
     """The Parquet files."""
     return storage.listing(location(source), (".parquet",))
 

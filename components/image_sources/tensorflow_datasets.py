@@ -34,7 +34,7 @@ def preflight(source: str, read: Read) -> None:
         raise DataError(f"data.source '{source}': there is no folder '{where}'; a name is NAME[/CONFIG]")
 
 
-def files(source: str) -> list[storage.Entry]:
+def files(source: str, read: Read | None = None) -> list[storage.Entry]:
     """The files of a folder; none of a name, which stands for itself."""
     where = location(source)
     return storage.listing(where) if Path(where).is_dir() else []
@@ -118,8 +118,8 @@ def _columns(builder: Any, where: str, read: Read) -> Columns:
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    images = [name for name, feature in features.items() if isinstance(feature, tfds.features.Image)]
-    listed = ", ".join(features)
+    images = [name for name in sorted(features) if isinstance(features[name], tfds.features.Image)]
+    listed = ", ".join(sorted(features))
     if not images:
         raise DataError(f"'{where}' has the features {listed}, of which none is an image")
     for option, name in (("labels", read.labels), ("captions", read.captions)):

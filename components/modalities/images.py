@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from components import image_sources
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.image_arrays import images_of
 from components.image_features import anomalies, summarise
 from components.image_likeness import alike, signatures
@@ -69,9 +69,9 @@ def preflight(source: str, read: Read) -> None:
     _module(source).preflight(source, read)
 
 
-def files(source: str) -> list[Entry]:
-    """The files behind a source, for its fingerprint."""
-    return _module(source).files(source)
+def files(source: str, read: Read | None = None) -> list[Entry]:
+    """The files behind a source, for its fingerprint; with `read` also those that its options name."""
+    return _module(source).files(source, read)
 
 
 def plan(source: str, read: Read) -> list[dict[str, Any]]:
@@ -211,7 +211,15 @@ def batch(
 def augment(
     batch: dict[str, np.ndarray], options: Augment, encoding: dict[str, Any], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """`x`, and `y` alike, mirrored, moved and made brighter or darker."""
+    """`x`, and `y` alike, mirrored, moved and made brighter or darker.
+
+    Raises:
+        ConfigError: brightness for images of 0 and 1.
+    """
+    if options.brightness and encoding["binarise"] != "none":
+        raise ConfigError(
+            "data.augment.brightness changes grey levels, and data.encode.binarise leaves none: set one of them off"
+        )
     count, height, width = batch["x"].shape[:3]
     mirrored = (rng.random(count) < 0.5) & np.full(count, options.flip)
     moved = rng.integers(-options.shift, options.shift + 1, (2, count))

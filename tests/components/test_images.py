@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.image_arrays import block, by_size, images_of
 from components.modalities import Summary, images
 
@@ -278,7 +278,7 @@ def test_sampled_binarisation_is_one_with_the_grey_s_probability() -> None:
 
 def augmented(x: np.ndarray, y: np.ndarray | None = None, seed: int = 0, **options: Any) -> dict[str, Any]:
     batch = {"x": x, "label": np.arange(len(x))} | ({} if y is None else {"y": y})
-    return images.augment(batch, images.Augment.parse(options), {}, np.random.default_rng(seed))
+    return images.augment(batch, images.Augment.parse(options), {"binarise": "none"}, np.random.default_rng(seed))
 
 
 def test_nothing_is_changed_unless_asked() -> None:
@@ -311,6 +311,12 @@ def test_brightness_is_added_and_stays_in_the_range() -> None:
     assert (found.max(), found.min() >= 0.6 - 1e-6) == (1, True)
     assert (np.ptp(found, axis=(1, 2, 3)) == 0).all()
     assert np.ptp(found) > 0.3
+
+
+def test_brightness_is_not_for_images_of_0_and_1() -> None:
+    batch, options = {"x": np.zeros((1, 2, 2, 1), np.float32)}, images.Augment(brightness=0.1)
+    with pytest.raises(ConfigError, match=r"data\.encode\.binarise leaves none"):
+        images.augment(batch, options, {"binarise": "sample"}, np.random.default_rng(0))
 
 
 def test_x_and_y_are_changed_alike() -> None:

@@ -104,8 +104,8 @@ def test_the_number_and_order_of_chunks_change_nothing(
 
     def in_pieces(source: str, read: images.Read) -> list[dict[str, Any]]:
         (chunk,) = plan(source, read)
-        paths = chunk["paths"][::-1]
-        return [{**chunk, "paths": paths[i : i + 5]} for i in range(0, len(paths), 5)]
+        paths = chunk["names"][::-1]
+        return [{**chunk, "names": paths[i : i + 5]} for i in range(0, len(paths), 5)]
 
     monkeypatch.setattr(images, "plan", in_pieces)
     pieces = ingest(data, tmp_path / "pieces")
@@ -140,7 +140,7 @@ def test_records_that_a_runner_loses_are_missed(
 
     def in_halves(source: str, read: images.Read) -> list[dict[str, Any]]:
         (chunk,) = plan(source, read)
-        return [{**chunk, "paths": chunk["paths"][i::2]} for i in range(2)]
+        return [{**chunk, "names": chunk["names"][i::2]} for i in range(2)]
 
     monkeypatch.setattr(dataflow._Stage, "__call__", forgetful)
     monkeypatch.setattr(images, "plan", in_halves)
@@ -161,7 +161,7 @@ def test_mnist_is_whole_and_its_test_part_stays_the_test_split(test_data: Path, 
 
 
 def test_a_source_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="there is no file or folder"):
         ingest(DataSettings(source=f"images:{tmp_path / 'nowhere'}"), tmp_path / "records")
     with pytest.raises(ConfigError, match="did you mean 'images'"):
         ingest(DataSettings(source="image:x"), tmp_path / "records")
