@@ -11,6 +11,7 @@ import numpy as np
 EXACT_VALUES = 1024  # distinct values that are counted one by one
 BUCKETS = 2048  # magnitudes that buckets tell apart; the smallest beyond are one
 SHIFT = 52 - 6  # bits of the mantissa that a bucket does not tell apart
+HAIR = 1e-200
 ACCURACY = 1 / 128  # relative error of a bucket's middle: half of a 64th of an octave
 
 
@@ -37,6 +38,16 @@ def middles(buckets: np.ndarray) -> np.ndarray:
     low = (magnitudes << SHIFT).view(np.float64)
     middles = (magnitudes << SHIFT | 1 << (SHIFT - 1)).view(np.float64)
     return np.sign(buckets) * np.where(np.isfinite(middles), middles, low)
+
+
+def bounds_of(buckets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest value of each bucket, float64 `[n]` each; a hair's width for zero."""
+    magnitudes = np.maximum(np.abs(buckets) - 1, 0).astype(np.int64)
+    inner, outer = ((magnitudes + more << SHIFT).view(np.float64) for more in (0, 1))
+    outer = np.where(np.isfinite(outer), outer, np.finfo(np.float64).max)
+    low = np.where(buckets > 0, inner, -outer)
+    high = np.where(buckets > 0, outer, -inner)
+    return np.where(buckets == 0, 0.0, low), np.where(buckets == 0, HAIR, high)
 
 
 def summed(places: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from components.buckets import EXACT_VALUES, buckets_of, collapsed, histogram_of, middles, summed
+from components.buckets import EXACT_VALUES, bounds_of, buckets_of, collapsed, histogram_of, middles, summed
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +159,16 @@ class Numeric:
         self, bins: int = 20, low: float | None = None, high: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Counts int64 `[bins]` and edges float64 `[bins + 1]`, of equal width from `low` to `high`
-        (by default the least and the greatest value)."""
+        (by default the least and the greatest value). A bucket is taken to be evenly filled."""
         low, high = self.min if low is None else low, self.max if high is None else high
-        counts, edges = np.histogram(self.values, bins, (low, high), weights=self.counts)
-        return counts.astype(np.int64), edges
+        if self.exact:
+            counts, edges = np.histogram(self.places, bins, (low, high), weights=self.counts)
+            return counts.astype(np.int64), edges
+        edges = np.linspace(low, high, bins + 1)
+        bounds = np.clip(np.stack(bounds_of(self.places), 1), self.min, self.max).ravel()
+        below = np.concatenate([[0], np.cumsum(self.counts)])
+        shares = np.interp(edges, bounds, np.stack([below[:-1], below[1:]], 1).ravel())
+        return np.diff(np.rint(shares).astype(np.int64)), edges
 
     def as_json(self) -> dict[str, Any]:
         """JSON-like; `from_json` gives the same back."""

@@ -21,7 +21,7 @@ def show(evaluation: Path) -> dict[str, Any]:
     for part in ("samples", "real"):
         for file in evaluation.glob(f"{part}.*"):
             if file.suffix == ".png":
-                shown["pictures"][part] = _data_url(file.read_bytes())
+                shown["pictures"][part] = data_url(file.read_bytes())
             else:
                 shown["texts"][part] = _pieces(file.read_text("utf-8", errors="replace"))
     if (evaluation / "pictures.npz").is_file():
@@ -54,10 +54,10 @@ def _neighbours(file: Path) -> str:
 
     stream = io.BytesIO()
     grid(pairs, columns=len(nearest)).save(stream, "PNG")
-    return _data_url(stream.getvalue())
+    return data_url(stream.getvalue())
 
 
-def _data_url(png: bytes) -> str:
+def data_url(png: bytes) -> str:
     """A PNG as a `data:` address; a large one is made smaller first."""
     from PIL import Image
 

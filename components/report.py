@@ -14,6 +14,7 @@ from typing import Any
 from components.accumulators import Feature, Numeric
 from components.artifacts import explain_os_error, read_json
 from components.metrics import METRICS
+from components.pages import number, template, visible
 from components.pictures import show
 from components.provenance import now
 from components.train import HISTORY, read_history
@@ -24,7 +25,6 @@ UNITS = {"class": "records", "value": "values", "character": "times"}
 FIRST = ("class", "value", "character")  # features that a chart shows before others
 MOST_CHARTS = 6
 PROTOCOL = ("n", "real", "training", "neighbours", "features", "likelihood", "measure")  # what is said first
-SHOWN_AS = {" ": "␣", "\n": "↵", "\t": "⇥", "": "none"}  # names that cannot be seen
 
 
 def write_report(
@@ -59,7 +59,7 @@ def write_report(
     provenance, measured = found["provenance"] or {}, found["evaluation"]
     recipe = recipe or provenance.get("recipe") or {}
     family = (found["model"] or measured or recipe.get("model") or {}).get("family", "")
-    html = _template().render(
+    html = template(TEMPLATE).render(
         **found,
         name=name,
         failure=failure,
@@ -86,31 +86,9 @@ def write_report(
         raise explain_os_error(error, page) from error
 
 
-def number(value: Any) -> str:
-    """Four significant digits, a true minus sign; a dash for what is not a finite number."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return "—"
-    whole = float(value).is_integer() or abs(value) >= 10_000
-    return (f"{value:,.0f}" if whole and abs(value) < 1e12 else f"{value:.4g}").replace("-", "−")
-
-
 def _json(folder: Path | None, file: str) -> Any:
     """What a folder's file says, or None where the run did not come so far."""
     return read_json(folder / file) if folder and (folder / file).is_file() else None
-
-
-def _template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    return environment.get_template(TEMPLATE)
 
 
 def _yaml(value: Any) -> str:
@@ -298,4 +276,4 @@ def _counts(feature: Feature) -> dict[str, int]:
     ordered = feature.ordered()
     if all(name.isdecimal() for name, _ in ordered):
         ordered.sort(key=lambda pair: int(pair[0]))
-    return {SHOWN_AS.get(name, name if name.isprintable() else repr(name)): count for name, count in ordered}
+    return {visible(name): count for name, count in ordered}

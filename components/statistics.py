@@ -3,6 +3,7 @@
 statistics/
   statistics.json    {"modality", "counts", "rejected", "duplicates",
                       "splits": {"train": {"records", "features": {name: ...}}, ...}}
+  statistics.html    the same as a page, with pictures (components.statistics_page)
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from components.dataflow import run
 from components.ingest import SPLITS, shards_of
 from components.modalities import Summary, modalities
 from components.settings import BeamSettings
+from components.statistics_page import PAGE, write_page
 
 CARRIED = 1000  # names of a feature that a model carries
 
@@ -39,6 +41,8 @@ def statistics(records: Path, out: Path, beam: BeamSettings | None = None) -> di
             },
         }
         write_json(folder / "statistics.json", found)
+        shards = shards_of(records, "train")
+        write_page(folder / PAGE, found, summaries_of(found), shards[0] if shards else None)
         kept["fingerprint"] = manifest["fingerprint"]
     return found
 
@@ -47,10 +51,14 @@ def summaries_of(found: dict[str, Any]) -> dict[str, Summary]:
     """Split → its summary, from what `statistics.json` holds."""
     return {
         split: Summary(
-            part["records"],
-            {name: feature_from_json(feature) for name, feature in part["features"].items()},
+            found["splits"][split]["records"],
+            {
+                name: feature_from_json(feature)
+                for name, feature in found["splits"][split]["features"].items()
+            },
         )
-        for split, part in found["splits"].items()
+        for split in SPLITS
+        if split in found["splits"]
     }
 
 

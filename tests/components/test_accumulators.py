@@ -152,6 +152,19 @@ def test_a_histogram_has_the_bins_that_were_asked_for():
     assert Numeric.of(np.random.default_rng(0).random(5000)).histogram(7)[0].sum() == 5000
 
 
+def test_a_histogram_of_buckets_has_no_comb_and_loses_nothing():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(95, 6, 20_000), -rng.exponential(1, 20_000), np.zeros(100)])
+    found = Numeric.of(values)
+    counts, edges = found.histogram(400)
+    expected, _ = np.histogram(values, edges)
+    assert counts.sum() == values.size
+    assert np.abs(np.cumsum(counts) - np.cumsum(expected)).max() < 0.01 * values.size
+    bell = counts[(edges[:-1] > 90) & (edges[1:] < 100)]
+    assert bell.min() > 0.5 * bell.max()
+    assert Numeric.of(-np.abs(values)).histogram(30)[0].sum() == values.size
+
+
 def test_rare_names_become_others_and_ties_go_by_name():
     found = Categorical({"d": 1, "a": 5, "c": 2, "b": 2}, missing=3).folded(2)
     assert found == Categorical({"a": 5, "b": 2}, missing=3, others=3)
