@@ -83,13 +83,21 @@ def _pieces(images: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _levels(images: np.ndarray) -> np.ndarray:
-    """How often each level occurs: int64 `[256]`. Pillow counts bytes four times as fast as NumPy."""
+    """How often each level occurs: int64 `[256]`.
+
+    Pillow counts bytes faster than NumPy, and as four channels more so: equal neighbours, such as the
+    black around a digit, then do not wait for one another's counter.
+    """
     from PIL import Image
 
     counts = np.zeros(256, np.int64)
     for piece in _pieces(images):
         data = np.ascontiguousarray(piece).reshape(-1)
-        counts += np.array(Image.frombuffer("L", (data.size, 1), data, "raw", "L", 0, 1).histogram())
+        fours = data.size // 4
+        if fours:
+            four = Image.frombuffer("CMYK", (fours, 1), data[: 4 * fours], "raw", "CMYK", 0, 1)
+            counts += np.array(four.histogram()).reshape(4, 256).sum(axis=0)
+        counts += np.bincount(data[4 * fours :], minlength=256)
     return counts
 
 
