@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,17 +33,30 @@ MOST_CANDIDATES = 200  # pairs of one bucket that are looked at, the nearest fir
 SHOWN = 20
 
 
-def traces(table: pa.Table, shard: str, modality: str) -> Iterator[tuple[str, Any]]:
-    """What a search for duplicates needs of one shard, by bucket: rows with digests or signatures."""
-    digest = np.frombuffer(b"".join(table.column("digest").to_pylist()), np.uint8).reshape(-1, 16)
-    yield from _by_bucket(EXACT, shard, digest[:, 0] % BUCKETS, digest)
-    module = modalities()[modality]
-    if hasattr(module, "signatures"):
-        signature = module.signatures(table)
-        width = BYTES // BANDS
-        for band in range(BANDS):
-            value = signature[:, band * width : (band + 1) * width]
-            yield from _by_bucket(f"{NEAR}/{band}", shard, value[:, 0] % BUCKETS, signature)
+class Marks:
+    """Gathers what a search for duplicates needs of one shard: a digest a record, and a signature."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.digests: list[bytes] = []
+        self.signatures: list[np.ndarray] = []
+
+    def add(self, table: pa.Table) -> None:
+        """Takes the next records of the shard."""
+        self.digests += table.column("digest").to_pylist()
+        if hasattr(self.module, "signatures"):
+            self.signatures.append(self.module.signatures(table))
+
+    def traces(self, shard: str) -> Iterator[tuple[str, Any]]:
+        """Rows with their digests, and with their signatures, by bucket."""
+        digest = np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 16)
+        yield from _by_bucket(EXACT, shard, digest[:, 0] % BUCKETS, digest)
+        if self.signatures:
+            signature = np.concatenate(self.signatures)
+            width = BYTES // BANDS
+            for band in range(BANDS):
+                value = signature[:, band * width : (band + 1) * width]
+                yield from _by_bucket(f"{NEAR}/{band}", shard, value[:, 0] % BUCKETS, signature)
 
 
 def _by_bucket(
@@ -96,7 +110,8 @@ def _equal(places: _Places, digests: np.ndarray) -> dict[str, Any]:
     new[1:] = (sorted_digests[1:] != sorted_digests[:-1]).any(axis=1)
     starts = np.flatnonzero(new)
     counts = np.diff([*starts, len(order)])
-    groups, leaked, first = 0, {"validation": 0, "test": 0}, []
+    groups, leaked = 0, {"validation": 0, "test": 0}
+    first: list[list[list[Any]]] = []
     for start, count in zip(starts[counts > 1], counts[counts > 1], strict=True):
         members = order[start : start + count]
         splits = places.split[members]

@@ -10,6 +10,7 @@ records/
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -18,9 +19,9 @@ from typing import Any
 
 from components import duplicates, shards
 from components.artifacts import fingerprint_of, sha256_of, write_json, writing
-from components.dataflow import run, write_bytes
+from components.dataflow import Stage, run, write_bytes
 from components.errors import DataError, IntegrityError
-from components.modalities import Rejected, modality_of, name_of
+from components.modalities import Rejected, modalities, modality_of, name_of
 from components.settings import DataSettings
 from components.splits import SPLITS
 
@@ -48,7 +49,7 @@ def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
     with writing(records, "ingest") as (folder, manifest):
         (folder / REJECTED).mkdir()
         (folder / RUNS).mkdir()
-        stages = [_Plan(), _Write(str(folder), name_of(modality)), duplicates.Examine()]
+        stages: list[Stage] = [_Plan(), _Write(str(folder), name_of(modality)), duplicates.Examine()]
         found = run(chunks, _Reader(str(folder), data), stages, folder, data.beam)
         written = [result for kind, result in found if kind == SHARD]
         told = [result for kind, result in found if kind == READ]
@@ -162,25 +163,30 @@ class _Write:
         if name == READ:
             yield from ((READ, value) for value in values)
             return
-        folder = Path(self.folder)
-        table = shards.shard_table(folder / RUNS, values[0])
-        if table is None:  # a range of the order that no record lies in
+        folder, module = Path(self.folder), modalities()[self.modality]
+        pieces = shards.pieces(folder / RUNS, values[0])
+        first = next(pieces, None)
+        if first is None:  # a range of the order that no record lies in
             return
-        repeated = shards.repeated_keys(table)
-        table = table.drop_columns(["order"])
-        digest = shards.write_shard(folder / f"{name}.parquet", table)
-        split = name.split("-", 1)[0]
+        split, path = name.split("-", 1)[0], folder / f"{name}.parquet"
+        marks = duplicates.Marks(module)
+        keys: list[str] = []
+        with shards.shard_writer(path, shards.schema_of(module)) as writer:
+            for piece in itertools.chain([first], pieces):
+                writer.write_table(piece)
+                marks.add(piece)
+                keys += piece.column("key").to_pylist()
         yield (
             SHARD,
             {
-                "name": f"{name}.parquet",
+                "name": path.name,
                 "split": split,
-                "records": table.num_rows,
-                "sha256": digest,
-                "repeated": repeated,
+                "records": len(keys),
+                "sha256": sha256_of(path),
+                "repeated": shards.repeated(keys),
             },
         )
-        yield from duplicates.traces(table, name, self.modality)
+        yield from marks.traces(name)
 
 
 def shards_of(records: Path, split: str) -> list[Path]:

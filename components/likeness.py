@@ -18,7 +18,7 @@ def projected(vectors: np.ndarray) -> np.ndarray:
     """Signs of random projections of the centred rows of `[n, d]`; uint8 `[n, 16]`."""
     rows = np.asarray(vectors, np.float32)
     rows = rows - rows.mean(axis=1, keepdims=True)
-    directions = np.random.default_rng(0).choice(np.float32([-1, 1]), (rows.shape[1], BITS))
+    directions = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (rows.shape[1], BITS))
     return np.packbits(rows @ directions > 0, axis=1)
 
 

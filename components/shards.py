@@ -6,9 +6,12 @@ run or one shard, and the bytes do not depend on how many workers there were.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import itertools
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -92,7 +95,8 @@ class Runs:
                 names = table.column("group").to_pylist() if groups is None else _either(groups, keys)
             codes.append(split_codes(names, self.split, part))
             orders.append(hashes(keys, "order"))
-            pieces.append(table.append_column(OWN[2], pa.array(digest, pa.binary(16))))
+            table = table.append_column(OWN[2], pa.array(digest, pa.binary(16)))
+            pieces.append(table.select(schema_of(self.module).names))
         code, order = np.concatenate(codes), np.concatenate(orders)
         rows = np.lexsort((order, code))
         table = (
@@ -167,44 +171,48 @@ def plan_shards(runs: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any
             yield f"{split}-{number:05d}-of-{shards:05d}", {"spans": spans, "low": low, "high": high}
 
 
-def shard_table(folder: Path, made_of: dict[str, Any]) -> pa.Table:
-    """The records of one shard in their order, read from the slices of its runs."""
-    pieces = []
-    for name, start, stop in made_of["spans"]:
-        run = pa.ipc.open_file(pa.memory_map(str(folder / name))).read_all()
-        order = run.column("order").to_numpy()[start:stop]
-        low = np.searchsorted(order, np.uint64(made_of["low"]))
-        high = stop - start
-        if made_of["high"] < 2**64:
-            high = int(np.searchsorted(order, np.uint64(made_of["high"])))
-        if high > low:
-            pieces.append(run.slice(start + int(low), high - int(low)))
-    if not pieces:
-        return None
-    table = pa.concat_tables(pieces).combine_chunks()
+def pieces(folder: Path, made_of: dict[str, Any]) -> Iterator[pa.Table]:
+    """The records of one shard in their order, a row group at a time, read from slices of its runs."""
+    slices = (_slice(folder / name, start, stop, made_of) for name, start, stop in made_of["spans"])
+    found = [piece for piece in slices if piece.num_rows]
+    if not found:
+        return
+    table = pa.concat_tables(found).combine_chunks()
+    del found
     order = table.column("order").to_numpy()
     rows = np.argsort(order, kind="stable")
-    equal = np.flatnonzero(order[rows][1:] == order[rows][:-1])
-    if len(equal):  # equal hashes: the same key twice, or one chance in 2^64
+    if (order[rows][1:] == order[rows][:-1]).any():  # the same key twice, or one chance in 2^64
         keys = table.column("key").to_pylist()
         rows = np.array(sorted(rows.tolist(), key=lambda row: (order[row], keys[row])))
-    return table.take(rows)
+    table = table.drop_columns(["order"])
+    for start in range(0, len(rows), ROW_GROUP):
+        yield table.take(rows[start : start + ROW_GROUP])
 
 
-def repeated_keys(table: pa.Table) -> list[str]:
-    """The keys that stand more than once in a shard (equal keys lie side by side)."""
-    order = table.column("order").to_numpy()
-    near = np.flatnonzero(order[1:] == order[:-1])
-    keys = table.column("key")
-    return [keys[int(i)].as_py() for i in near if keys[int(i)].as_py() == keys[int(i) + 1].as_py()]
+def _slice(run: Path, start: int, stop: int, made_of: dict[str, Any]) -> pa.Table:
+    """The records of a run in [start, stop) whose order is in the shard's range, copied: a run stays mapped
+    no longer than it is looked at."""
+    with pa.memory_map(str(run)) as mapped:
+        table = pa.ipc.open_file(mapped).read_all()
+        order = table.column("order").to_numpy()[start:stop]
+        low = int(np.searchsorted(order, np.uint64(made_of["low"])))
+        high = len(order)
+        if made_of["high"] < 2**64:
+            high = int(np.searchsorted(order, np.uint64(made_of["high"])))
+        return table.take(np.arange(start + low, start + high))
 
 
-def write_shard(path: Path, table: pa.Table) -> str:
-    """Writes Parquet and returns its SHA-256."""
+def repeated(keys: list[str]) -> list[str]:
+    """The keys of a shard that stand more than once; equal keys lie side by side."""
+    return sorted({a for a, b in itertools.pairwise(keys) if a == b})
+
+
+@contextlib.contextmanager
+def shard_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
+    """A Parquet writer whose file takes its name when it is whole: the same bytes whoever wins."""
     import pyarrow.parquet as pq
 
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
-    body = sink.getbuffer()
-    write_bytes(path, body)
-    return hashlib.sha256(body).hexdigest()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        yield writer
+    os.replace(temporary, path)

@@ -71,8 +71,14 @@ def per_element(source: Path, out: Path, full: bool) -> None:
     from components.settings import BeamSettings
 
     pairs = idx.pairs(source)
-    images = np.concatenate([idx.array_of(pairs[part][0]) for part in ("train", "test")])
-    labels = np.concatenate([idx.array_of(pairs[part][1]) for part in ("train", "test")])
+
+    def whole(which: int) -> np.ndarray:
+        paths = [pairs[part][which] for part in ("train", "test")]
+        return np.concatenate(
+            [rows for path in paths for rows in idx.rows_of(path, 0, idx.shape_of(path)[0], 10_000)]
+        )
+
+    images, labels = whole(0), whole(1)
 
     def unit(key: str, purpose: bytes) -> float:
         digest = hashlib.blake2b(key.encode(), digest_size=8, key=purpose).digest()

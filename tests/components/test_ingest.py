@@ -260,7 +260,7 @@ class Tiny:
 def ingest_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(records: list[Record], **settings: Any) -> Path:
         tiny = Tiny(records)
-        for module in ("components.modalities", "components.duplicates"):
+        for module in ("components.modalities", "components.duplicates", "components.ingest"):
             monkeypatch.setattr(f"{module}.modalities", lambda: {"tiny": tiny})
         out = tmp_path / f"records{len(list(tmp_path.iterdir()))}"
         ingest(DataSettings(source="tiny", **settings), out)
