@@ -58,6 +58,8 @@ def entries(where: str) -> list[storage.Entry]:
 
 
 def _is_archive(where: str) -> bool:
+    if not where.lower().endswith((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")):
+        return False
     from components import archives
 
     return archives.is_archive(where) and not storage.is_folder(where)
@@ -208,7 +210,7 @@ def record_of(key: str, x: np.ndarray, y: np.ndarray | None = None, **said: Any)
 
 def rejected_as(key: str, refused: Unreadable) -> Rejected:
     """What cannot be read, set aside."""
-    return Rejected(key, refused.rule, f"'{key}': {refused.reason}", refused.remedy)
+    return Rejected(key, refused.rule, refused.reason, refused.remedy)
 
 
 def readable_name(name: str) -> str:
