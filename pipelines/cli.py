@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError, MozartError, did_you_mean
+from pipelines import data_commands
 from pipelines.tables import number, show, table
 
 app = typer.Typer(
@@ -100,6 +101,9 @@ def families() -> None:
         paper = re.sub(r"(?<=\d{4}),.*", "", facts.paper)  # the title is shown by `describe`
         rows.add_row(facts.name, facts.school, kinds, facts.likelihood, tasks, paper)
     show(rows)
+
+
+app.command()(data_commands.sources)
 
 
 @app.command()
@@ -212,13 +216,13 @@ def rollback(name: Annotated[str, typer.Argument(help="one of `mozart models`")]
 # -- the main job --------------------------------------------------------------------------------------
 
 Recipe = Annotated[str, typer.Argument(help="one of `mozart recipes`, or a path of your own .yaml")]
-Change = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=VALUE changes the recipe; may be repeated.")
-]
+
+app.command()(data_commands.inspect)
+app.command()(data_commands.schema)
 
 
 @app.command()
-def run(recipe: Recipe = "digits-dcgan", change: Change = None) -> None:
+def run(recipe: Recipe = "digits-dcgan", change: data_commands.Change = None) -> None:
     """Runs a recipe: ingest, check, train, evaluate and, where the gates let it, publish.
 
     Broken off (Ctrl-C, a kill, a full disk), the same command goes on where it stopped.
@@ -249,7 +253,7 @@ def run(recipe: Recipe = "digits-dcgan", change: Change = None) -> None:
 def compile(
     recipe: Recipe,
     out: Annotated[str, typer.Option("--out", "-o", help="the file to write")] = "pipeline.yaml",
-    change: Change = None,
+    change: data_commands.Change = None,
 ) -> None:
     """Compiles a recipe's pipeline to Kubeflow's IR YAML, from the same source that runs here.
 

@@ -108,6 +108,30 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
+def data_of(source: str, overrides: Sequence[str] = ()) -> DataSettings:
+    """The data block of a source without a recipe; `overrides` such as `data.read.resize=32` change it.
+
+    Raises:
+        ConfigError: settings that cannot be meant. DataError: no such file or folder.
+    """
+    values: dict[str, Any] = {"data": {"source": source}}
+    for override in overrides:
+        _change(values, override)
+    try:
+        data = DataSettings.parse(values["data"])
+        problems = [f"unknown block '{name}': there is only data here" for name in values if name != "data"]
+        problems += _data_problems(data)[0]
+    except ValidationError as error:
+        problems = problems_of(DataSettings, error, "data.")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    from components.modalities import modality_of
+
+    modality = modality_of(data.source)
+    modality.preflight(data.source, modality.Read.parse(data.read))
+    return data
+
+
 # -- from text to values -------------------------------------------------------------------------------
 
 
