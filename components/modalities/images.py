@@ -100,7 +100,7 @@ def fit(
     found["classes"] = sorted(train["class"].counts) if "class" in train else []
     if all(name.isdecimal() for name in found["classes"]):
         found["classes"].sort(key=int)
-    if "attribute" in train:
+    if "attribute" in train and train["attribute"].count:
         found["attributes"] = sorted(train["attribute"].counts)
     if "size_y" in train:
         found |= {"size_y": _sides(train["size_y"]), "paired": "domain" not in train}

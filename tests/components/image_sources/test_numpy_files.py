@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from components import numpy_arrays
 from components.errors import DataError
 from components.image_sources import numpy_files
 from components.modalities import Block, images
@@ -234,7 +235,9 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
-def test_two_arrays_of_one_name_and_a_bomb_are_refused(tmp_path: Path) -> None:
+def test_two_arrays_of_one_name_and_a_bomb_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = io.BytesIO()
     np.save(body, IMAGES)
     with zipfile.ZipFile(tmp_path / "twice.npz", "w") as archive:
@@ -247,8 +250,8 @@ def test_two_arrays_of_one_name_and_a_bomb_are_refused(tmp_path: Path) -> None:
         zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("images.npy", "w", force_zip64=True) as stream,
     ):
-        for _ in range(11):
-            stream.write(bytes(100_000_000))
+        stream.write(bytes(11_000_000))
+    monkeypatch.setattr(numpy_arrays, "BOMB_BYTES", 10_000_000)
     with pytest.raises(DataError, match="expands from"):
         images.preflight(f"npz:{tmp_path / 'bomb.npz'}", images.Read())
 
