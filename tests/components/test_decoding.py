@@ -198,7 +198,8 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options: dict[str, Any] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}.get(kind, {})
+    every: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}
+    options = every.get(kind, {})
     image = decoded(saved(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, **options))
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).max() <= (4 if kind == "JPEG" else 0)
