@@ -175,8 +175,10 @@ def _champion_statistics(name: str) -> Path | None:
 
 
 def _slug(source: str) -> str:
-    """A folder's name for a source."""
-    return "".join(letter if letter.isalnum() else "-" for letter in source).strip("-")[-60:] or "source"
+    """A folder's name for a source: its scheme and the last part of its path."""
+    scheme, _, place = source.partition(":")
+    last = place.rstrip("/").rsplit("/", 1)[-1]
+    return "".join(c if c.isalnum() else "-" for c in f"{scheme}-{last}").strip("-")[:60]
 
 
 # -- what is shown -------------------------------------------------------------------------------------
