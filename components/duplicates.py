@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from components.dataflow import write_bytes
 from components.likeness import BYTES, distance
 from components.modalities import modalities
 
 PREFIX = "twins"
 EXACT, NEAR = f"{PREFIX}/exact", f"{PREFIX}/near"
 BUCKETS = 16
+WIDTH = 4 + 16  # bytes of a mark: the row, and a digest or a signature
 BANDS = 4
 MOST_BITS = 4  # of 128: an angle of 6 degrees
 MOST_ALIKE = 500  # followers of a record, among those with its band value, that it is compared with
@@ -36,8 +38,8 @@ SHOWN = 20
 class Marks:
     """Gathers what a search for duplicates needs of one shard: a digest a record, and a signature."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self.module = module
+    def __init__(self, module: ModuleType, folder: Path) -> None:
+        self.module, self.folder = module, folder
         self.digests: list[bytes] = []
         self.signatures: list[np.ndarray] = []
 
@@ -48,24 +50,41 @@ class Marks:
             self.signatures.append(self.module.signatures(table))
 
     def traces(self, shard: str) -> Iterator[tuple[str, Any]]:
-        """Rows with their digests, and with their signatures, by bucket."""
+        """Rows with their digests, and with their signatures, sorted by bucket on the disk; yields where
+        in which file a bucket is."""
         digest = np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 16)
-        yield from _by_bucket(EXACT, shard, digest[:, 0] % BUCKETS, digest)
+        yield from self._by_bucket(EXACT, shard, digest[:, 0] % BUCKETS, digest)
         if self.signatures:
             signature = np.concatenate(self.signatures)
             width = BYTES // BANDS
             for band in range(BANDS):
                 value = signature[:, band * width : (band + 1) * width]
-                yield from _by_bucket(f"{NEAR}/{band}", shard, value[:, 0] % BUCKETS, signature)
+                yield from self._by_bucket(f"{NEAR}/{band}", shard, value[:, 0] % BUCKETS, signature)
+
+    def _by_bucket(
+        self, name: str, shard: str, bucket: np.ndarray, values: np.ndarray
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        order = np.argsort(bucket, kind="stable")
+        rows = order.astype("<u4")[:, None].view(np.uint8)
+        path = self.folder / f"{shard}.{name.replace('/', '-')}.marks"
+        write_bytes(path, np.concatenate([rows, values[order]], axis=1).tobytes())
+        edges = np.searchsorted(bucket[order], np.arange(BUCKETS + 1)).tolist()
+        for number in range(BUCKETS):
+            start, stop = edges[number : number + 2]
+            if stop > start:
+                yield (
+                    f"{name}/{number:02d}",
+                    {"shard": shard, "file": str(path), "start": start, "stop": stop},
+                )
 
 
-def _by_bucket(
-    name: str, shard: str, bucket: np.ndarray, values: np.ndarray
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number in np.unique(bucket):
-        rows = np.flatnonzero(bucket == number)
-        entry = {"shard": shard, "rows": rows.astype("<u4").tobytes(), "values": values[rows].tobytes()}
-        yield f"{name}/{number:02d}", entry
+def _marks(entry: dict[str, Any]) -> np.ndarray:
+    """A bucket's part of a shard, uint8 `[n, 4 + 16]`: the row, and its digest or signature."""
+    with Path(entry["file"]).open("rb") as stream:
+        stream.seek(entry["start"] * WIDTH)
+        return np.frombuffer(stream.read((entry["stop"] - entry["start"]) * WIDTH), np.uint8).reshape(
+            -1, WIDTH
+        )
 
 
 class Examine:
@@ -77,18 +96,17 @@ class Examine:
             yield from ((name, value) for value in values)
             return
         entries = sorted(values, key=lambda entry: entry["shard"])
-        rows = [np.frombuffer(entry["rows"], "<u4") for entry in entries]
+        marks = [_marks(entry) for entry in entries]
         places = _Places(
             [entry["shard"] for entry in entries],
-            np.repeat(np.arange(len(entries)), [len(some) for some in rows]),
-            np.concatenate(rows),
+            np.repeat(np.arange(len(entries)), [len(some) for some in marks]),
+            np.concatenate([some[:, :4].copy().view("<u4")[:, 0] for some in marks]),
         )
-        width = 16 if name.startswith(EXACT) else BYTES
-        marks = np.frombuffer(b"".join(entry["values"] for entry in entries), np.uint8).reshape(-1, width)
+        given = np.concatenate([some[:, 4:] for some in marks])
         if name.startswith(EXACT):
-            yield name, _equal(places, marks)
+            yield name, _equal(places, given)
         else:
-            yield name, _alike(places, marks, int(name.split("/")[2]))
+            yield name, _alike(places, given, int(name.split("/")[2]))
 
 
 class _Places:

@@ -169,7 +169,7 @@ class _Write:
         if first is None:  # a range of the order that no record lies in
             return
         split, path = name.split("-", 1)[0], folder / f"{name}.parquet"
-        marks = duplicates.Marks(module)
+        marks = duplicates.Marks(module, folder / RUNS)
         keys: list[str] = []
         with shards.shard_writer(path, shards.schema_of(module)) as writer:
             for piece in itertools.chain([first], pieces):
