@@ -72,7 +72,7 @@ def _check_head(body: bytes, most_bytes: int) -> None:
     if len(body) > most_bytes:
         raise Unreadable(
             "too-many-bytes",
-            f"it has {len(body)} bytes, more than {most_bytes}",
+            f"it has more than {most_bytes} bytes",
             "set data.read.most_bytes higher or leave it out",
         )
     if body[:4] == b"RIFF":

@@ -70,10 +70,10 @@ def preflight(source: str, read: Read) -> None:
 
 def files(source: str) -> list[Entry]:
     """The files behind a source, for its fingerprint."""
-    from components import storage
+    from components import archives, storage
 
     path = location(source)
-    if source.startswith("chorales:") or _is_archive(path):
+    if source.startswith("chorales:") or archives.is_archive(path):
         return storage.listing(path)
     return storage.listing(path, SUFFIXES)
 
@@ -84,14 +84,12 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
     Raises:
         DataError: there is no MIDI file, or the JSON file is not one of chorales.
     """
-    from components import storage
+    from components import archives, storage
 
     path = location(source)
     if source.startswith("chorales:"):
         return _plan_chorales(path, read)
-    if _is_archive(path):
-        from components import archives
-
+    if archives.is_archive(path):
         members = [m for m in archives.members(path) if m.name.lower().endswith(SUFFIXES)]
         chunks = _cut([(m.name, m.bytes) for m in members], {"archive": path})
     else:
@@ -106,10 +104,6 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
     yield from _chorales(chunk, options) if "part" in chunk else _midi_files(chunk, options)
 
 
-def _is_archive(path: str) -> bool:
-    return path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
-
-
 # -- MIDI ----------------------------------------------------------------------------------------------
 
 
@@ -118,9 +112,10 @@ def _cut(named: list[tuple[str, int]], base: dict[str, Any]) -> list[dict[str, A
     weight = CHUNK_BYTES
     for name, size in named:
         if weight + size > CHUNK_BYTES or len(chunks[-1]["names"]) >= CHUNK_FILES:
-            chunks.append({**base, "names": []})
+            chunks.append({**base, "names": [], "sizes": []})
             weight = 0
         chunks[-1]["names"].append(name)
+        chunks[-1]["sizes"].append(size)
         weight += size
     return chunks
 
@@ -136,10 +131,11 @@ def _root(path: str) -> str:
 
 def _midi_files(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
     for key, body in _bodies(chunk, options.most_bytes):
-        if isinstance(body, Exception):
-            yield Rejected(key, "cannot-open", f"{key} cannot be opened: {body}", "mend it or leave it out")
-            continue
         try:
+            if isinstance(body, Exception):
+                raise midi.Unreadable(
+                    "cannot-open", f"it cannot be opened: {body}", "mend it or leave it out"
+                )
             score = midi.read_midi(body, options.most_bytes, options.most_events)
         except midi.Unreadable as error:
             yield Rejected(key, error.rule, f"{key}: {error}", error.remedy)
@@ -149,12 +145,13 @@ def _midi_files(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejec
 
 
 def _bodies(chunk: dict[str, Any], most_bytes: int) -> Iterator[tuple[str, bytes | Exception]]:
-    from components import storage
+    """Key and content of each file, of a file that is too long no more than shows it."""
+    from components import archives, storage
 
     if "archive" in chunk:
-        from components import archives
-
-        yield from archives.contents(chunk["archive"], chunk["names"])
+        sizes = dict(zip(chunk["names"], chunk["sizes"], strict=True))
+        yield from ((name, bytes(most_bytes + 1)) for name, size in sizes.items() if size > most_bytes)
+        yield from archives.contents(chunk["archive"], [n for n, size in sizes.items() if size <= most_bytes])
         return
     for path in chunk["names"]:
         try:

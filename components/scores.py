@@ -140,7 +140,7 @@ def estimated_key(score: Score) -> str | None:
     """The key whose profile correlates best with the pitch classes, of equals the first from C major up;
     None where all twelve weigh the same or nothing but drums sounds."""
     notes = score.notes[~score.drums]
-    weights = np.bincount(notes["pitch"] % 12, notes["duration"].astype(np.float64), minlength=12)
+    weights = np.bincount(notes["pitch"] % 12, notes["duration"], minlength=12).astype(np.float64)
     weights -= weights.mean()
     if not np.abs(weights).max() > 0:
         return None
