@@ -8,7 +8,7 @@ The vocabulary comes from the training split; what it lacks is the symbol of ind
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from components import storage
+from components.accumulators import Categorical, Numeric
 from components.errors import DataError
-from components.modalities import Record, Rejected, location
+from components.modalities import Anomaly, Record, Rejected, Summary, location
 from components.settings import Settings
 from keras_models.spec import Spec
 
 KIND = "tokens"
 SOURCES = {"text": "text:FILE             a UTF-8 file, characters"}
 RECORD = [pa.field("text", pa.string())]
+CONTENT = ["text"]
 CHUNK_BYTES = 4_000_000
 UNKNOWN = "\ufffd"  # shown for a character that the training split does not have
 
@@ -40,7 +43,7 @@ class Encode(Settings):
     length: int = Field(128, ge=2, le=65_536, description="characters in one example")
 
 
-def preflight(source: str) -> None:
+def preflight(source: str, read: Read) -> None:
     """Raises DataError where the file is not there or empty."""
     path = Path(location(source))
     if not location(source) or not path.is_file():
@@ -49,9 +52,9 @@ def preflight(source: str) -> None:
         raise DataError(f"data.source '{source}': the file '{path}' is empty")
 
 
-def files(source: str) -> list[Path]:
+def files(source: str) -> list[storage.Entry]:
     """The file behind a source, for its fingerprint."""
-    return [Path(location(source))]
+    return storage.listing(location(source))
 
 
 def plan(source: str, options: Read) -> list[dict[str, Any]]:
@@ -84,46 +87,49 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
             try:
                 text = stream.read(stop - start).decode("utf-8")
             except UnicodeDecodeError as error:
-                yield Rejected(key, f"not UTF-8 at byte {start + error.start}: {error.reason}")
+                reason = f"not UTF-8 at byte {start + error.start}: {error.reason}"
+                yield Rejected(key, "not-utf8", reason, "save the file as UTF-8")
                 continue
             yield Record(key, {"text": text if start else text.removeprefix("\ufeff")})
 
 
 def summarise(table: pa.Table) -> dict[str, Any]:
-    """Characters, lines, the count of each character."""
+    """Each character, and the characters and lines of a record."""
     counts: Counter[str] = Counter()
+    lengths, lines = [], []
     for text in table.column("text").to_pylist():
         counts.update(text)
-    return {"records": table.num_rows, "characters": sum(counts.values()), "counts": dict(counts)}
-
-
-def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    """The statistics of both."""
+        lengths.append(len(text))
+        lines.append(text.count("\n"))
     return {
-        "records": a["records"] + b["records"],
-        "characters": a["characters"] + b["characters"],
-        "counts": dict(sorted((Counter(a["counts"]) + Counter(b["counts"])).items())),
+        "character": Categorical.of(counts),
+        "length": Numeric.of(np.array(lengths, np.int64)),
+        "lines": Numeric.of(np.array(lines, np.int64)),
     }
 
 
-def anomalies(statistics: dict[str, dict[str, Any]]) -> list[str]:
-    """What makes these records unfit to learn from, as sentences."""
-    if len(statistics["train"].get("counts", {})) == 1:
-        return ["the training text repeats one single character: there is nothing to learn"]
+def anomalies(summaries: dict[str, Summary]) -> list[Anomaly]:
+    """A training text of one character."""
+    if len(summaries["train"].features["character"].counts) == 1:
+        message = "the training text repeats one single character: there is nothing to learn"
+        return [Anomaly("error", "one-symbol", message)]
     return []
 
 
-def examples(statistics: dict[str, Any], options: Encode) -> int:
+def examples(summary: Summary, encode: Encode) -> int:
     """The least number of windows that the blocks of one split give."""
-    return max(statistics["records"], statistics["characters"] // options.length)
+    return max(summary.records, summary.features["character"].count // encode.length)
 
 
-def fit(statistics: dict[str, dict[str, Any]], options: Encode) -> dict[str, Any]:
+def fit(
+    summaries: dict[str, Summary], encode: Encode, tables: Callable[[], Iterable[pa.Table]]
+) -> dict[str, Any]:
     """The encoding: the vocabulary of the training split, the unknown symbol first."""
+    characters = set(summaries["train"].features["character"].counts)
     return {
         "modality": "text",
-        "length": options.length,
-        "vocabulary": [UNKNOWN, *sorted(set(statistics["train"]["counts"]) - {UNKNOWN})],
+        "length": encode.length,
+        "vocabulary": [UNKNOWN, *sorted(characters - {UNKNOWN})],
     }
 
 

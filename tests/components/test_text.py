@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.accumulators import merged
 from components.errors import DataError
-from components.modalities import Record, Rejected, text
+from components.modalities import Record, Rejected, Summary, text
 
 LINES = st.lists(st.text(st.characters(codec="utf-8")), max_size=30).map("\n".join)
 
@@ -28,8 +29,9 @@ def table(blocks: list[str]) -> pa.Table:
 
 
 def encoding_of(train: list[str], length: int) -> dict[str, Any]:
-    statistics = {"train": text.summarise(table(train))}
-    return text.fit(statistics, text.Encode(length=length))
+    records = table(train)
+    summaries = {"train": Summary(records.num_rows, text.summarise(records))}
+    return text.fit(summaries, text.Encode(length=length), lambda: [records])
 
 
 @settings(max_examples=60, deadline=None)
@@ -123,8 +125,10 @@ def test_the_replacement_character_itself_is_no_second_symbol() -> None:
 
 @given(a=st.text(), b=st.text())
 def test_the_statistics_of_two_parts_merge_to_those_of_the_whole(a: str, b: str) -> None:
-    merged = text.merge(text.summarise(table([a])), text.summarise(table([b])))
-    assert merged == text.summarise(table([a, b]))
+    found = merged([text.summarise(table([a])), text.summarise(table([b]))])
+    whole = text.summarise(table([a, b]))
+    assert found["character"] == whole["character"]
+    assert found["length"].as_json() == whole["length"].as_json()
 
 
 def test_samples_are_written_as_utf_8(tmp_path: Path) -> None:
@@ -139,10 +143,10 @@ def test_samples_are_written_as_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["text:", "text:nowhere.txt", "text:/"])
 def test_a_missing_file_is_said(source: str) -> None:
     with pytest.raises(DataError, match="there is no file"):
-        text.preflight(source)
+        text.preflight(source, text.Read())
 
 
 def test_an_empty_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     with pytest.raises(DataError, match="is empty"):
-        text.preflight(f"text:{tmp_path / 'empty.txt'}")
+        text.preflight(f"text:{tmp_path / 'empty.txt'}", text.Read())
