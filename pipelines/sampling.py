@@ -44,7 +44,10 @@ def sample_to_file(version: Version, count: int, seed: int, out: str = "") -> Pa
                     f"--out {out}: samples of this model are written as {written.suffix}: name it "
                     f"{wanted.stem}{written.suffix}"
                 )
-            return written.rename(folder / (name if suffix else name + written.suffix))
+            final = folder / (name if suffix else name + written.suffix)
+            for second in sorted(set(Path(beside).iterdir()) - {written}):  # a picture of them, say
+                second.rename(final.with_suffix(second.suffix))
+            return written.rename(final)
     except OSError as error:
         raise explain_os_error(error, folder / name) from error
 
