@@ -98,6 +98,19 @@ def test_compiling_refuses_what_it_cannot_mean(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_schema_travels_by_its_content(tmp_path):
+    file = tmp_path / "schema.yaml"
+    given = []
+    for least in (1, 2):
+        file.write_text(f"modality: images\nrecords: {{train: {least}}}\nfeatures: {{}}\n", "utf-8")
+        given.append(arguments(load_recipe("digits-vae", [f"data.schema_file={file}"])))
+    assert '"train":1' in given[0]["schema"]
+    assert {name for name in given[0] if given[0][name] != given[1][name]} == {"schema", "line"}
+    file.unlink()
+    with pytest.raises(ConfigError, match="there is no such file"):
+        arguments(load_recipe("digits-vae", [f"data.schema_file={file}"]))
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [

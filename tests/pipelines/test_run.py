@@ -165,6 +165,8 @@ def test_two_at_once_are_two_versions_and_one_champion_that_can_be_rolled_back(l
     for one in told:
         evaluation = read_json(Path(one["artifacts"]["evaluate"]) / "evaluation.json")
         assert evaluation["champion"]["version"] == 1
+        gate_1 = read_json(Path(one["artifacts"]["validate"]) / "report.json")
+        assert {entry["against"] for entry in gate_1["drift"]} == {"train", "champion"}
         assert any("for the champion (version 1)" in reason for reason in evaluation["verdict"]["reasons"])
     (loser,) = [one["release"]["message"] for one in told if not one["release"]["champion"]]
     assert "is registered, not promoted: version 1 was the champion when it was measured" in loser
