@@ -79,7 +79,7 @@ def _refuse(path: str, name: str, why: str) -> DataError:
 
 def _checked(path: str, found: Iterable[Member]) -> list[Member]:
     seen: set[str] = set()
-    out = []
+    out: list[Member] = []
     for member in found:
         name = member.name
         if len(out) >= MOST_MEMBERS:
@@ -109,7 +109,7 @@ def _zip_members(path: str, stream: BinaryIO) -> list[Member]:
 
 def _tar_members(path: str, stream: BinaryIO) -> list[Member]:
     def walk() -> Iterator[Member]:
-        with tarfile.open(fileobj=_Bounded(path, _unpacked(path, stream), stream), mode="r|") as opened:
+        with _tar(path, stream) as opened:
             for entry in opened:
                 if entry.isdir():
                     continue
@@ -118,6 +118,12 @@ def _tar_members(path: str, stream: BinaryIO) -> list[Member]:
                 yield Member(entry.name, entry.size)
 
     return _checked(path, walk())
+
+
+def _tar(path: str, stream: BinaryIO) -> tarfile.TarFile:
+    """Read once from its beginning to its end, so that nothing is looked for far back."""
+    bounded: Any = _Bounded(path, _unpacked(path, stream), stream)
+    return tarfile.open(fileobj=bounded, mode="r|")
 
 
 def contents(path: str, names: Iterable[str]) -> Iterator[tuple[str, bytes | Exception]]:
@@ -131,7 +137,7 @@ def contents(path: str, names: Iterable[str]) -> Iterator[tuple[str, bytes | Exc
                         yield entry.filename, _zip_bytes(opened, entry)
             return
         left = len(wanted)
-        with tarfile.open(fileobj=_Bounded(path, _unpacked(path, stream), stream), mode="r|") as opened:
+        with _tar(path, stream) as opened:
             for member in opened:
                 if member.name in wanted and member.isreg():
                     yield member.name, _tar_bytes(opened, member)

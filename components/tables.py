@@ -63,7 +63,7 @@ def _header(path: str, delimiter: str = "") -> tuple[list[str], str, int, bytes]
     """Columns, delimiter, the bytes that the header takes, and what ends a line."""
     with archives.decompressed(path) as stream:
         head = stream.read(HEAD_BYTES)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:64]:
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:64].split(b"\n")[0]:
         raise DataError(f"'{path}' is not UTF-8 but UTF-16, or no text: save it as UTF-8")
     body = head.removeprefix(MARK)
     newline = b"\n" if b"\n" in body or b"\r" not in body else b"\r"
