@@ -141,6 +141,11 @@ class Numeric:
         return self.count + self.missing + self.nan + self.infinite
 
     @property
+    def whole(self) -> bool:
+        """Whether all values are known one by one and are whole numbers."""
+        return self.exact and bool(np.all(self.places == np.rint(self.places)))
+
+    @property
     def values(self) -> np.ndarray:
         """What each of `counts` stands for, float64, rising: the value itself, or its bucket's middle."""
         return self.places if self.exact else np.clip(middles(self.places), self.min, self.max)

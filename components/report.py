@@ -269,7 +269,8 @@ def _counts(feature: Feature) -> dict[str, int]:
     if isinstance(feature, Numeric):
         if feature.min == feature.max:
             return {number(feature.min): feature.count} if feature.count else {}
-        counts, edges = feature.histogram(16)
+        top = feature.max + 1 if feature.whole else feature.max  # 0 to 255 is sixteen times sixteen values
+        counts, edges = feature.histogram(16, feature.min, top)
         places = [number(edge) for edge in edges[:-1]]
         places = places if len(set(places)) == len(places) else [f"{edge:.6g}" for edge in edges[:-1]]
         return dict(zip(places, counts.tolist(), strict=True))

@@ -109,8 +109,7 @@ def _histogram(numbers: Sequence[tuple[str, Numeric]]) -> dict[str, Any]:
 
 def _bins(low: float, high: float, numbers: list[Numeric]) -> tuple[int, float, float]:
     """Number of bins and their range: one for each whole number, where there are few."""
-    whole = all(one.exact and bool(np.all(one.places == np.rint(one.places))) for one in numbers)
-    if whole and high - low < 2 * BINS:
+    if all(one.whole for one in numbers) and high - low < 2 * BINS:
         return round(high - low) + 1, low - 0.5, high + 0.5
     return BINS, low, high
 

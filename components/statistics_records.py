@@ -10,7 +10,7 @@ import numpy as np
 
 from components.pictures import data_url
 
-IMAGES, TEXTS, ROWS = 32, 4, 5
+IMAGES, TEXTS, RECORDS = 32, 4, 3
 CELL = 96  # pixels of an image's place in the grid
 CHARACTERS = 400  # of a text
 SHORT = 60  # characters of a value in a table
@@ -18,7 +18,7 @@ HIDDEN = ("digest", "group")
 
 
 def shown_records(shard: Path) -> dict[str, Any]:
-    """`picture` (a data address), `texts` or `table` (`heads` and `rows`) of the first records, which a
+    """`picture` (a data address), `texts` or `table` (a row a field) of the first records, which a
     hash has put into no order."""
     import pyarrow.parquet as pq
 
@@ -31,8 +31,8 @@ def shown_records(shard: Path) -> dict[str, Any]:
         return {"picture": _grid(rows)}
     if isinstance(rows[0].get("text"), str):
         return {"texts": [row["text"][:CHARACTERS] for row in rows[:TEXTS]]}
-    heads = [name for name in rows[0] if name not in HIDDEN]
-    return {"table": {"heads": heads, "rows": [[_short(row[name]) for name in heads] for row in rows[:ROWS]]}}
+    fields = [name for name in rows[0] if name not in HIDDEN]
+    return {"table": [[name, *(_short(row[name]) for row in rows[:RECORDS])] for name in fields]}
 
 
 def _grid(rows: list[dict[str, Any]]) -> str:

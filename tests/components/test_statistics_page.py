@@ -133,7 +133,7 @@ def test_records_are_shown_as_pictures_as_text_or_as_a_table(tmp_path):
         pages[name] = page_of(tmp_path, {}, tmp_path / f"{name}.parquet")
     assert 'src="data:image/png;base64,' in pages["image"][0]
     assert "<pre>\n&lt;b&gt;words" in pages["text"][0]
-    assert "[60, 61, 62, 63, 64, 65, 66, 67, …] (20) —" in pages["else"][1]
+    assert "key a pitches [60, 61, 62, 63, 64, 65, 66, 67, …] (20) user —" in pages["else"][1]
     assert "digest" not in pages["else"][1]
     assert "A few training records" not in pages["empty"][1]
 
