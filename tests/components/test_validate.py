@@ -334,3 +334,20 @@ def test_a_split_that_is_unlike_the_others_is_told(folder: Path, tmp_path: Path)
         TrainSettings(batch_size=8),
     )
     assert rules(again) == [("warning", "skew")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "digits",
+        "idx:mnist",
+        "text:tinyshakespeare/input.txt",
+        "chorales:jsb_chorales/Jsb16thSeparated.json",
+    ],
+)
+def test_the_splits_of_real_data_are_no_alarm(test_data: Path, tmp_path: Path, source: str) -> None:
+    scheme, _, place = source.partition(":")
+    report = judged(tmp_path, source=f"{scheme}:{test_data / place}" if place else scheme, split={})
+    assert report["verdict"] == "pass"
+    assert report["drift"]
+    assert not [entry for entry in report["drift"] if entry["drifted"]]
