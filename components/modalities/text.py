@@ -1,158 +1,166 @@
-"""Text: characters of a UTF-8 file.
+"""Text: a record is a block of whole lines, a row of a table or a tagged sentence; an example is a window
+of `length` tokens of it.
 
-A record is a block of whole lines of about 2,000 characters (so that a growing file keeps its old
-blocks and their splits); an example is a window of `length` characters, the last of a block padded.
-The vocabulary comes from the training split; what it lacks is the symbol of index 0.
+A token is a character, a byte, a piece of byte-pair encoding or a word (components.text_units). What is
+learnt of them comes from the training split, and its JSON is the encoding: nothing else decodes it.
+Sources: components.text_sources. Windows: components.text_windows.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from components import storage
-from components.accumulators import Categorical, Numeric
 from components.errors import DataError
-from components.modalities import Anomaly, Record, Rejected, Summary, location
+from components.modalities import Summary
 from components.settings import Settings
+from components.text_blocks import UNKNOWN
+from components.text_documents import CONTENT, RECORD
+from components.text_features import anomalies, summarise
+from components.text_sources import SOURCES, Read, files, plan, preflight, read
+from components.text_units import WORDS, commonest, trained_tokenizer, unit_of
+from components.text_windows import encode, tags_of
 from keras_models.spec import Spec
 
+__all__ = [
+    "CONTENT",
+    "RECORD",
+    "SOURCES",
+    "Read",
+    "anomalies",
+    "encode",
+    "files",
+    "plan",
+    "preflight",
+    "read",
+]
+__all__ += ["summarise"]
+
 KIND = "tokens"
-SOURCES = {"text": "text:FILE             a UTF-8 file, characters"}
-RECORD = [pa.field("text", pa.string())]
-CONTENT = ["text"]
-CHUNK_BYTES = 4_000_000
-UNKNOWN = "\ufffd"  # shown for a character that the training split does not have
-
-
-class Read(Settings):
-    """How a file becomes records."""
-
-    block: int = Field(2000, ge=16, le=1_000_000, description="least bytes of a block of whole lines")
+BREAK = "\f"  # how the boundary between two packed pieces is shown: the sign for a new page
+RULE = "\n" + "-" * 40 + "\n"
+CHARACTERS_PER_PIECE = 4  # of byte-pair encoding, roughly
 
 
 class Encode(Settings):
     """How records become examples."""
 
-    length: int = Field(128, ge=2, le=65_536, description="characters in one example")
+    unit: Literal["characters", "bytes", "bpe", "words"] = Field(
+        "characters",
+        description="what a token is; bpe: pieces of bytes, learnt; words: of CoNLL-U with their tags, or of text "
+        "with the spaces before them",
+    )
+    length: int = Field(128, ge=2, le=65_536, description="tokens in one example")
+    stride: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="tokens from one example of a record to the next, a sixteenth of length at least; by default "
+        "length",
+    )
+    vocabulary_size: int = Field(
+        8192,
+        ge=2,
+        le=1_000_000,
+        description="bpe and words: most symbols; of bpe 257 or more, a byte being one",
+    )
+    pack: bool = Field(
+        False,
+        description="windows go on from one record into the next, behind a symbol that says so; else the last "
+        "window of each record is padded",
+    )
+    buckets: tuple[int, ...] = Field(
+        (),
+        max_length=64,
+        description="rising lengths, the last is length: batches as short as their examples",
+    )
 
-
-def preflight(source: str, read: Read) -> None:
-    """Raises DataError where the file is not there or empty."""
-    path = Path(location(source))
-    if not location(source) or not path.is_file():
-        raise DataError(f"data.source '{source}': there is no file '{path}' (seen from {Path.cwd()})")
-    if path.stat().st_size == 0:
-        raise DataError(f"data.source '{source}': the file '{path}' is empty")
-
-
-def files(source: str) -> list[storage.Entry]:
-    """The file behind a source, for its fingerprint."""
-    return storage.listing(location(source))
-
-
-def plan(source: str, options: Read) -> list[dict[str, Any]]:
-    """Chunks of whole blocks, as byte ranges."""
-    path = Path(location(source))
-    starts, size = [], 0
-    with path.open("rb") as stream:
-        position = start = 0
-        for line in stream:
-            position += len(line)
-            size = position - start
-            if size >= options.block:
-                starts.append([start, position])
-                start = position
-        if position > start:
-            starts.append([start, position])
-    per_chunk = max(1, CHUNK_BYTES // max(options.block, 1))
-    return [
-        {"path": str(path), "blocks": starts[i : i + per_chunk]} for i in range(0, len(starts), per_chunk)
-    ]
-
-
-def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:
-    """The blocks of one chunk; one that is not UTF-8 is set aside with the byte's place."""
-    path = Path(chunk["path"])
-    with path.open("rb") as stream:
-        for start, stop in chunk["blocks"]:
-            key = f"{path.name}@{start:012d}"
-            stream.seek(start)
-            try:
-                text = stream.read(stop - start).decode("utf-8")
-            except UnicodeDecodeError as error:
-                reason = f"not UTF-8 at byte {start + error.start}: {error.reason}"
-                yield Rejected(key, "not-utf8", reason, "save the file as UTF-8")
-                continue
-            yield Record(key, {"text": text if start else text.removeprefix("\ufeff")})
-
-
-def summarise(table: pa.Table) -> dict[str, Any]:
-    """Each character, and the characters and lines of a record."""
-    counts: Counter[str] = Counter()
-    lengths, lines = [], []
-    for text in table.column("text").to_pylist():
-        counts.update(text)
-        lengths.append(len(text))
-        lines.append(text.count("\n"))
-    return {
-        "character": Categorical.of(counts),
-        "length": Numeric.of(np.array(lengths, np.int64)),
-        "lines": Numeric.of(np.array(lines, np.int64)),
-    }
-
-
-def anomalies(summaries: dict[str, Summary]) -> list[Anomaly]:
-    """A training text of one character."""
-    if len(summaries["train"].features["character"].counts) == 1:
-        message = "the training text repeats one single character: there is nothing to learn"
-        return [Anomaly("error", "one-symbol", message)]
-    return []
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.stride is not None and not self.length <= 16 * self.stride <= 16 * self.length:
+            raise ValueError("stride is at most length and at least a sixteenth of it")
+        if self.buckets:
+            if self.buckets[0] < 1 or any(b <= a for a, b in pairwise(self.buckets)):
+                raise ValueError("buckets rise from 1 or more")
+            if self.buckets[-1] != self.length:
+                raise ValueError("the last of buckets is length")
+        if self.unit == "bpe" and self.vocabulary_size < 257:
+            raise ValueError("vocabulary_size of unit bpe is at least 257")
+        return self
 
 
 def examples(summary: Summary, encode: Encode) -> int:
-    """The least number of windows that the blocks of one split give."""
-    return max(summary.records, summary.features["character"].count // encode.length)
+    """The least number of windows of one split; of bpe, and of words of text, about how many."""
+    size = summary.features["character"].count
+    if encode.unit == "words" and "word" in summary.features:
+        size = summary.features["word"].count
+    elif encode.unit in ("bpe", "words"):
+        size //= CHARACTERS_PER_PIECE
+    stride = encode.stride or encode.length
+    if encode.pack:
+        return max(min(size, 1), (size - encode.length + stride) // stride)
+    return max(summary.records, (size - (encode.length - stride) * summary.records) // stride)
 
 
 def fit(
     summaries: dict[str, Summary], encode: Encode, tables: Callable[[], Iterable[pa.Table]]
 ) -> dict[str, Any]:
-    """The encoding: the vocabulary of the training split, the unknown symbol first."""
-    characters = set(summaries["train"].features["character"].counts)
-    return {
+    """The encoding: the options, and from the training split the symbols.
+
+    Raises:
+        DataError: sentences of words and plain text are mixed, and `unit` is words.
+    """
+    train = summaries["train"]
+    found: dict[str, Any] = {
         "modality": "text",
+        "unit": encode.unit,
         "length": encode.length,
-        "vocabulary": [UNKNOWN, *sorted(characters - {UNKNOWN})],
+        "stride": encode.stride or encode.length,
+        "pack": encode.pack,
+        "tags": [],
     }
+    if encode.buckets:
+        found["buckets"] = list(encode.buckets)
+    if encode.unit == "characters":
+        characters = set(train.features["character"].counts)
+        found["vocabulary"] = [UNKNOWN, *sorted(characters - {UNKNOWN})]
+    elif encode.unit == "bpe":
+        texts = (text for table in tables() for text in table.column("text").to_pylist())
+        found["tokenizer"] = trained_tokenizer(texts, encode.vocabulary_size - 1)
+    elif encode.unit == "words":
+        found |= _words(summaries, encode, tables)
+    return found
+
+
+def _words(
+    summaries: dict[str, Summary], encode: Encode, tables: Callable[[], Iterable[pa.Table]]
+) -> dict[str, Any]:
+    """Vocabulary and tags of sentences of words; without tags of plain text."""
+    tagged = {split: s.features["words"].count for split, s in summaries.items() if "words" in s.features}
+    if not tagged:
+        words = (WORDS.findall(text) for table in tables() for text in table.column("text").to_pylist())
+        return {"vocabulary": commonest(words, encode.vocabulary_size), "space": ""}
+    for split, summary in summaries.items():
+        if summary.records != tagged.get(split, 0):
+            raise DataError(
+                f"data.encode.unit 'words': {tagged.get(split, 0)} of {summary.records} records of the {split} split "
+                "are tagged sentences and the others plain text: read them as two sources, or set another unit"
+            )
+    words = (found for table in tables() for found in table.column("words").to_pylist())
+    tags = tags_of(set(summaries["train"].features["tag"].counts))
+    return {"vocabulary": commonest(words, encode.vocabulary_size), "space": " ", "tags": tags}
 
 
 def spec(encoding: dict[str, Any]) -> Spec:
     """See Spec, kind `tokens`."""
-    return Spec(kind="tokens", shape=(encoding["length"],), vocabulary=len(encoding["vocabulary"]))
-
-
-def encode(table: pa.Table, encoding: dict[str, Any]) -> dict[str, np.ndarray]:
-    """`x` int32 `[n, length]` and `length` int32 `[n]`: consecutive windows of each block."""
-    index = {symbol: i for i, symbol in enumerate(encoding["vocabulary"])}
-    window = encoding["length"]
-    rows, lengths = [], []
-    for text in table.column("text").to_pylist():
-        ids = np.array([index.get(symbol, 0) for symbol in text], np.int32)
-        for start in range(0, len(ids), window):
-            piece = ids[start : start + window]
-            rows.append(np.pad(piece, (0, window - len(piece))))
-            lengths.append(len(piece))
-    return {
-        "x": np.array(rows, np.int32).reshape(-1, window),
-        "length": np.array(lengths, np.int32),
-    }
+    size = unit_of(encoding).size + encoding["pack"]
+    return Spec(kind="tokens", shape=(encoding["length"],), vocabulary=size, tags=len(encoding["tags"]))
 
 
 def batch(
@@ -162,14 +170,49 @@ def batch(
     return dict(arrays)
 
 
+# -- samples → text ------------------------------------------------------------------------------------
+
+
 def decode(samples: np.ndarray, encoding: dict[str, Any]) -> list[str]:
-    """`[n, length]` token ids → n strings."""
-    symbols = encoding["vocabulary"]
-    return ["".join(symbols[token] for token in row) for row in samples]
+    """`[n, length]` tokens → n strings; where packed pieces meet there is a form feed."""
+    unit = unit_of(encoding)
+    found = []
+    for row in np.asarray(samples).tolist():
+        pieces: list[list[int]] = [[]]
+        for token in row:
+            if encoding["pack"] and token == unit.size:
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        found.append(BREAK.join(unit.text(piece) for piece in pieces))
+    return found
 
 
-def write_samples(samples: np.ndarray, encoding: dict[str, Any], out: Path) -> Path:
-    """A UTF-8 text file, the samples apart by a ruled line."""
+def write_samples(
+    samples: np.ndarray | Mapping[str, np.ndarray], encoding: dict[str, Any], out: Path
+) -> Path:
+    """A UTF-8 text file: the samples apart by a ruled line, or tagged sentences as lines of word/TAG.
+
+    Args:
+        samples: tokens `[n, length]`; with their tags as {"x", "tags"} and maybe "length".
+    """
     out = out if out.suffix.lower() == ".txt" else out.with_suffix(".txt")
-    out.write_text(("\n" + "-" * 40 + "\n").join(decode(samples, encoding)) + "\n", "utf-8")
+    if isinstance(samples, Mapping):
+        said = "\n".join(_tagged(samples, encoding))
+    else:
+        said = RULE.join(decode(samples, encoding))
+    out.write_bytes((said + "\n").encode())
     return out
+
+
+def _tagged(samples: Mapping[str, np.ndarray], encoding: dict[str, Any]) -> Iterator[str]:
+    unit = unit_of(encoding)
+    x, tags = np.asarray(samples["x"]), np.asarray(samples["tags"])
+    lengths = samples.get("length", np.full(len(x), x.shape[1]))
+    for row, marks, length in zip(x.tolist(), tags.tolist(), np.asarray(lengths).tolist(), strict=True):
+        pairs = zip(row[:length], marks[:length], strict=True)
+        yield " ".join(
+            f"{unit.text([token])}/{encoding['tags'][mark]}"
+            for token, mark in pairs
+            if token not in (unit.padding, unit.size)
+        )
