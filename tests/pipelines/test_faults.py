@@ -66,7 +66,7 @@ def complaint(done) -> str:
         (["twice.yaml"], 2, "twice.yaml:2: the key 'name' stands here again"),
         (["hostile.yaml"], 2, "hostile.yaml:1: "),
         (["text-hmm"], 2, "it needs your own file: add e.g. --set data.source=text:path/to/my/file"),
-        (["tiny.yaml", *changes("data.source=images:no/where")], 3, "there is no folder 'no/where'"),
+        (["tiny.yaml", *changes("data.source=images:no/where")], 3, "there is no file or folder 'no/where'"),
         (
             ["tiny.yaml", *changes("data.source=images:nothing")],
             3,

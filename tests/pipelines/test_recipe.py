@@ -60,7 +60,7 @@ def test_overrides_set_values_make_groups_and_the_last_one_wins(small):
         "evaluate.floors=[{family: mixture, config: {components: 2}}]",
         "gates.metric=",
         "about='a # b'",
-        "data.beam=[--runner=FnApiRunner]",
+        "data.beam.options=[--direct_num_workers=2]",
     ]
     recipe = load_recipe(small, changes)
     assert recipe.train.epochs == 6
@@ -69,7 +69,7 @@ def test_overrides_set_values_make_groups_and_the_last_one_wins(small):
     assert recipe.evaluate.floors[0].config == {"components": 2}
     assert recipe.gates.metric is None
     assert recipe.about == "a # b"
-    assert recipe.data.beam == ("--runner=FnApiRunner",)
+    assert recipe.data.beam.options == ("--direct_num_workers=2",)
     assert load_recipe(small).train.epochs == 50  # nothing was kept
 
 
@@ -253,7 +253,7 @@ def test_data_that_the_user_must_name_are_asked_for_in_one_sentence():
 
 
 def test_data_that_are_not_there_are_refused_before_anything_runs(small, tmp_path):
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="there is no file or folder"):
         load_recipe(small, [f"data.source=images:{tmp_path}/absent"]).preflight()
     text = tmp_path / "my.txt"
     text.write_text("to be or not to be\n", "utf-8")
