@@ -23,8 +23,15 @@ def problems_of(settings: type[BaseModel], error: ValidationError, prefix: str =
     `prefix` is where these settings stand, e.g. `model.config.`.
     """
     root = settings.model_json_schema()
-    found = [_sentence(one, root, prefix) for one in error.errors(include_url=False)]
-    return list(dict.fromkeys(found))  # a union reports the same place once for each member
+    found = error.errors(include_url=False)
+    sharper = {_known_place(one["loc"], root) for one in found if not _is_of_type(one)}
+    kept = [one for one in found if not _is_of_type(one) or _known_place(one["loc"], root) not in sharper]
+    # a union reports the same place once for each member: a bound says more than another type
+    return list(dict.fromkeys(_sentence(one, root, prefix) for one in kept))
+
+
+def _is_of_type(error: Any) -> bool:
+    return error["type"].endswith(("_type", "int_from_float"))
 
 
 def _sentence(error: Any, root: Schema, prefix: str) -> str:
@@ -48,7 +55,7 @@ def _sentence(error: Any, root: Schema, prefix: str) -> str:
             return f"{said}{context['error']}"
         case "string_pattern_mismatch":
             return f"{said}{_given(value)} is not allowed: {schema.get('description') or schema['pattern']}"
-        case kind if kind.endswith(("_type", "int_from_float")):
+        case _ if _is_of_type(error):
             limits = bounds_of(schema, root)
             wanted = kind_of(schema, root) + (f" ({limits})" if limits else "")
             return f"{said}{_given(value)} is given where the recipe needs: {wanted}"

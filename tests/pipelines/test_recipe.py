@@ -153,6 +153,7 @@ def test_the_sentences(small):
     assert said("gates.limits.recall={}") == "gates.limits.recall: a limit has a min, a max or both"
     assert "no value is at least 2" in said("gates.limits.recall={min: 2, max: 1}")
     assert said("data.encode.binarise=treshold").endswith("did you mean 'threshold'?")
+    assert said("data.augment.shift=65") == "data.augment.shift: 65 is above the largest value 64"
     assert said("data.read.resize=1") == "data.read.resize: 1 is below the smallest value 4"
     assert said("train=3") == "train: 3 is given where the recipe needs: group of settings"
     assert said("evaluate.floors=[{config: {}}]").startswith("evaluate.floors.0.family: missing")

@@ -26,7 +26,8 @@ WHOLE = {  # lowest and highest value
     "evaluate.importance_samples": (1, None),
     "evaluate.likelihood_examples": (16, None),
     "evaluate.classifier_epochs": (1, None),
-    "data.read.resize": (4, 1024),
+    "data.augment.shift": (0, 64),
+    "data.beam.workers": (1, 1024),
 }
 SHARES = ("data.max_rejected", "evaluate.classifier_accuracy", "gates.champion_margin")
 
