@@ -5,13 +5,14 @@ A place is JSON-like, so that a worker elsewhere opens it by itself: {"root": fo
 stays the same when data grow. `top` is the one folder in which all of an archive lies, no class.
 
 Links: one to a file below the root is followed. One that leads out of it is rejected, `outside-root`; so
-are links to folders, `linked-folder`, and to nothing, `dangling-link`.
+are links to folders, `linked-folder`, and to nothing, `dangling-link`. What may not be read: `no-file` and
+`no-permission`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,22 @@ Found = tuple[str, int]  # name, bytes
 
 
 def found(where: str, said: str) -> tuple[Place, list[Found], list[Rejected]]:
-    """The place `where`, its image files sorted by name, and the links that are not followed.
+    """The place `where`, its image files sorted by name, and those that are not even opened.
 
     Raises:
         DataError: there is nothing at `where`, or no image; `said` is how the recipe says it.
     """
     if not where:
         raise DataError(f"{said}: it names no folder; write for example images:FOLDER")
-    place, files, links = _in_archive(where) if _is_archive(where) else _below(where)
+    place, files, rejected = _in_archive(where) if _is_archive(where) else _below(where)
+    for name, size in files:
+        if size > decoding.MAX_BYTES:  # not even opened
+            reason = f"the file has {size:,} bytes; at most {decoding.MAX_BYTES:,} are read"
+            rejected.append(Rejected(readable_name(name), "too-many-bytes", reason, "save it smaller"))
+    files = [(name, size) for name, size in files if size <= decoding.MAX_BYTES]
     if not files:
         raise DataError(f"{said}: there is no image in '{where}' ({', '.join(decoding.SUFFIXES[:8])} ...)")
-    return place, files, links
+    return place, files, rejected
 
 
 def entries(where: str) -> list[storage.Entry]:
@@ -105,34 +111,44 @@ def _fixed_part(glob: str) -> str:
 
 
 def _odd_links(root: str) -> list[Rejected]:
-    """Links to folders and to nothing: a listing leaves both out."""
+    """Links to folders and to nothing, and folders that may not be read: a listing leaves them out."""
     rejected = []
-
-    def reject(path: str, rule: str, reason: str, remedy: str) -> None:
-        rejected.append(Rejected(readable_name(storage.relative(path, root)), rule, reason, remedy))
-
-    for folder, folders, names in os.walk(root or "."):
-        for path in (os.path.join(folder, name) for name in folders):
-            if os.path.islink(path):
-                reject(
-                    path, "linked-folder", f"'{path}' is a link to a folder", "put the folder itself there"
-                )
-        for path in (os.path.join(folder, name) for name in names if name.lower().endswith(SUFFIXES)):
-            if os.path.islink(path) and not os.path.exists(path):
-                reject(path, "dangling-link", f"'{path}' is a link to what is not there", "mend or delete it")
+    folders = [root or "."]
+    while folders:
+        folder = folders.pop()
+        try:
+            inside = list(os.scandir(folder))
+        except PermissionError:
+            key = readable_name(storage.relative(folder, root))
+            rejected.append(Rejected(key, "no-permission", "the folder may not be read", "let it be read"))
+            continue
+        folders += [entry.path for entry in inside if entry.is_dir(follow_symlinks=False)]
+        for entry in inside:
+            if entry.is_symlink() and (found := _odd_link(entry, root)):
+                rejected.append(found)
     return sorted(rejected, key=lambda one: one.key)
 
 
-def grouped(files: Iterable[Found], place: Place) -> Iterator[list[Found]]:
+def _odd_link(entry: os.DirEntry[str], root: str) -> Rejected | None:
+    key = readable_name(storage.relative(entry.path, root))
+    if entry.is_dir():
+        return Rejected(key, "linked-folder", "it is a link to a folder", "copy the folder there")
+    if os.path.exists(entry.path) or not entry.name.lower().endswith(SUFFIXES):
+        return None
+    return Rejected(key, "dangling-link", "it is a link to nothing", "mend or delete it")
+
+
+def grouped(files: list[Found], place: Place) -> Iterator[list[Found]]:
     """Files for one chunk each: at most 256 of together 8 MB, or one larger file.
 
-    A tar is read from its beginning to the last wanted file, so its chunks are larger: all of it where it
-    is compressed, 256 MB where not.
+    Each chunk of a zip reads its directory again, so there are at most about 64 of them. A tar can only be
+    read from its beginning: it is one chunk.
     """
-    archive = place.get("archive", "").lower()
-    tar = bool(archive) and not archive.endswith(".zip")
-    most_bytes = (256_000_000 if archive.endswith(".tar") else float("inf")) if tar else CHUNK_BYTES
-    most_files = float("inf") if tar else CHUNK_FILES
+    most_bytes, most_files = CHUNK_BYTES, CHUNK_FILES
+    if "archive" in place:
+        share = 32 if place["archive"].lower().endswith(".zip") else 1
+        most_files = max(most_files, -(-len(files) // share))
+        most_bytes = max(most_bytes, -(-sum(size for _, size in files) // share))
     group: list[Found] = []
     total = 0
     for name, size in files:
@@ -151,13 +167,7 @@ def grouped(files: Iterable[Found], place: Place) -> Iterator[list[Found]]:
 def contents(place: Place, names: list[str]) -> Iterator[tuple[str, bytes | Unreadable]]:
     """(name, bytes) of each file, or why it cannot be had. One at a time; an archive's in its own order."""
     if "archive" in place:
-        from components import archives
-
-        for name, data in archives.contents(place["archive"], names):
-            if isinstance(data, Exception):
-                yield name, Unreadable("damaged-member", f"in the archive: {data}", "pack the archive again")
-            else:
-                yield name, data
+        yield from _unpacked(place["archive"], names)
         return
     root = place["root"]
     remote = storage.is_remote(root)
@@ -167,7 +177,7 @@ def contents(place: Place, names: list[str]) -> Iterator[tuple[str, bytes | Unre
         try:
             if inside is None:
                 with storage.opened(path) as file:
-                    yield name, file.read(decoding.MAX_BYTES + 1)
+                    yield name, file.read()
             else:
                 yield name, _local_bytes(path, inside)
         except Unreadable as refused:
@@ -177,6 +187,23 @@ def contents(place: Place, names: list[str]) -> Iterator[tuple[str, bytes | Unre
                 name,
                 Unreadable("no-file", f"it cannot be opened: {error.strerror}", "see to its permissions"),
             )
+
+
+def _unpacked(archive: str, names: list[str]) -> Iterator[tuple[str, bytes | Unreadable]]:
+    from components import archives
+
+    left = set(names)
+    for name, data in archives.contents(archive, names):
+        left.discard(name)
+        if isinstance(data, Exception):
+            yield name, Unreadable("damaged-member", f"in the archive it is damaged: {data}", "pack it again")
+        else:
+            yield name, data
+    for name in sorted(left):
+        yield (
+            name,
+            Unreadable("no-file", "it is no longer in the archive", "do not change it while it is read"),
+        )
 
 
 def _local_bytes(path: str, inside: str) -> bytes:

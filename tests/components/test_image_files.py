@@ -145,6 +145,19 @@ def test_chunks_are_bounded_by_files_and_by_bytes(tmp_path: Path) -> None:
     assert source.plan(f"images:{tmp_path}", Read()) == source.plan(f"images:{tmp_path}", Read())
 
 
+def test_an_archive_is_few_chunks_whatever_its_size(tmp_path: Path) -> None:
+    names = [f"a/{i:05d}.png" for i in range(12_000)]
+    path = zipped(tmp_path / "x.zip", *names)
+    assert {len(chunk["names"]) for chunk in source.plan(f"images:{path}", Read())} == {375}
+    assert len(source.plan(f"images:{tarred(tmp_path / 'x.tar.gz', *names[:600])}", Read())) == 1
+
+
+def test_enormous_files_are_not_even_opened(tmp_path: Path) -> None:
+    filled(tmp_path, "a.png", "huge.png")
+    os.truncate(tmp_path / "huge.png", 2**29)  # a hole: it takes no room
+    assert said(tmp_path, "channels") == {"a.png": 3, "huge.png": "too-many-bytes"}
+
+
 # -- files that cannot be had --------------------------------------------------------------------------
 
 
@@ -189,8 +202,13 @@ def test_a_file_that_vanished_is_rejected(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_rejected(tmp_path: Path) -> None:
-    (filled(tmp_path, "a.png", "b.png") / "a.png").chmod(0)
-    assert said(tmp_path, "channels") == {"a.png": "no-file", "b.png": 3}
+    filled(tmp_path, "a.png", "b.png", "closed/c.png")
+    (tmp_path / "a.png").chmod(0)
+    (tmp_path / "closed").chmod(0)
+    try:
+        assert said(tmp_path, "channels") == {"a.png": "no-file", "b.png": 3, "closed": "no-permission"}
+    finally:
+        (tmp_path / "closed").chmod(0o700)
 
 
 # -- archives ------------------------------------------------------------------------------------------
