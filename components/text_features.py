@@ -11,27 +11,27 @@ import pyarrow.compute as pc
 
 from components.accumulators import Categorical, Numeric
 from components.modalities import Anomaly, Summary
-from components.tokenisation import UNKNOWN, words_of
+from components.text_blocks import UNKNOWN
 
 MOST_REPLACED = 0.001  # share of U+FFFD beyond which a text was not written like this
 
 
 def summarise(table: pa.Table) -> dict[str, Any]:
-    """Each character; the characters, lines and words of a record; and where there are some, each tag."""
+    """Each character; the characters and lines of a record; and of tagged sentences the words and each tag."""
     counts: Counter[str] = Counter()
     lengths, lines = [], []
     for text in table.column("text").to_pylist():
         counts.update(text)
         lengths.append(len(text))
         lines.append(text.count("\n"))
-    found = {
+    found: dict[str, Any] = {
         "character": Categorical.of(counts),
         "length": Numeric.of(np.array(lengths, np.int64)),
         "lines": Numeric.of(np.array(lines, np.int64)),
-        "words": Numeric.of(np.array([len(words) for words in words_of(table)], np.int64)),
     }
-    tags = table.column("tags")
-    if tags.null_count < len(tags):
+    words, tags = table.column("words"), table.column("tags")
+    if words.null_count < len(words):
+        found["words"] = Numeric.of(pc.list_value_length(words).drop_null().to_numpy().astype(np.int64))
         found["tag"] = Categorical.of(pc.list_flatten(tags))
     return found
 

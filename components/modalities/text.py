@@ -23,6 +23,7 @@ from components.settings import Settings
 from components.text_blocks import UNKNOWN
 from components.text_documents import CONTENT, RECORD
 from components.text_features import anomalies, summarise
+from components.text_likeness import alike, signatures
 from components.text_sources import SOURCES, Read, files, plan, preflight, read
 from components.text_units import WORDS, commonest, trained_tokenizer, unit_of
 from components.text_windows import encode, tags_of
@@ -40,7 +41,7 @@ __all__ = [
     "preflight",
     "read",
 ]
-__all__ += ["summarise"]
+__all__ += ["alike", "signatures", "summarise"]
 
 KIND = "tokens"
 BREAK = "\f"  # how the boundary between two packed pieces is shown: the sign for a new page
@@ -98,8 +99,9 @@ class Encode(Settings):
 def examples(summary: Summary, encode: Encode) -> int:
     """The least number of windows of one split; of bpe, and of words of text, about how many."""
     size = summary.features["character"].count
-    if encode.unit == "words" and "word" in summary.features:
-        size = summary.features["word"].count
+    if encode.unit == "words" and "words" in summary.features:
+        words = summary.features["words"]
+        size = round(words.mean * words.count)
     elif encode.unit in ("bpe", "words"):
         size //= CHARACTERS_PER_PIECE
     stride = encode.stride or encode.length

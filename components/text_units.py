@@ -1,0 +1,177 @@
+"""What a token is: a character, a byte, a piece of byte-pair encoding, or a word.
+
+Each unit turns text into numbers and back by what the encoding holds alone. `padding` fills a window that
+is not full. One more symbol behind all others parts pieces that are packed (see components.text_windows).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from components.text_blocks import UNKNOWN
+
+NAMES = ("characters", "bytes", "bpe", "words")
+NO_TAG = "_"
+MOST_WORDS = 1_000_000  # counted at a time
+WORDS = re.compile(r" ?\w+| ?[^\w\s]+|\s+(?!\S)|\s+")  # joined they are the text
+
+
+class Unit(Protocol):
+    """How text becomes tokens. `size` counts the symbols, the one between packed pieces left out."""
+
+    size: int
+    padding: int
+
+    def tokens(self, text: str) -> np.ndarray:
+        """int32 `[n]`."""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text that tokens stand for."""
+
+
+class Characters:
+    """Symbol 0 stands for what the training split lacks, and is the padding."""
+
+    padding = 0
+
+    def __init__(self, vocabulary: list[str]) -> None:
+        self.vocabulary, self.size = vocabulary, len(vocabulary)
+        self.codes = np.array([ord(symbol) for symbol in vocabulary[1:]], np.uint32)  # rising
+
+    def tokens(self, text: str) -> np.ndarray:
+        """See Unit."""
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        if not len(self.codes):
+            return np.zeros(len(codes), np.int32)
+        place = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
+        return np.where(self.codes[place] == codes, place + 1, 0).astype(np.int32)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """See Unit."""
+        return "".join(self.vocabulary[token] for token in tokens)
+
+
+class Bytes:
+    """Symbol b + 1 is the byte b of UTF-8; 0 is the padding, and nothing."""
+
+    padding, size = 0, 257
+
+    def tokens(self, text: str) -> np.ndarray:
+        """See Unit."""
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32) + 1
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """See Unit. Bytes that are not UTF-8, as at the ends of a window, are shown as U+FFFD."""
+        return bytes(token - 1 for token in tokens if token).decode("utf-8", "replace")
+
+
+class PairEncoding:
+    """Byte-pair encoding (Gage 1994; Sennrich, Haddow & Birch 2016) of bytes, so that nothing is unknown.
+    Symbol t + 1 is the tokenizer's t; 0 is the padding, and nothing."""
+
+    padding = 0
+
+    def __init__(self, tokenizer: str) -> None:
+        self.tokenizer = _tokenizer(tokenizer)
+        self.size = self.tokenizer.get_vocab_size() + 1
+
+    def tokens(self, text: str) -> np.ndarray:
+        """See Unit."""
+        return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int32) + 1
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """See Unit. Bytes that are not UTF-8, as at the ends of a window, are shown as U+FFFD."""
+        return self.tokenizer.decode([token - 1 for token in tokens if token], skip_special_tokens=False)
+
+
+class Words:
+    """Symbol 0 is a word that the training split lacks or where it is too rare, 1 the padding, and nothing.
+
+    `space` stands between two words: " " for sentences that come as words, "" where the words of a text
+    hold their spaces themselves.
+    """
+
+    padding = 1
+
+    def __init__(self, vocabulary: list[str], space: str) -> None:
+        self.vocabulary, self.space, self.size = vocabulary, space, len(vocabulary)
+        self.index = {word: i for i, word in enumerate(vocabulary) if i != self.padding}
+
+    def tokens(self, text: str) -> np.ndarray:
+        """See Unit."""
+        return self.of_words(WORDS.findall(text))
+
+    def of_words(self, words: Iterable[str]) -> np.ndarray:
+        """int32 `[n]`."""
+        return np.array([self.index.get(word, 0) for word in words], np.int32)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """See Unit."""
+        return self.space.join(self.vocabulary[token] for token in tokens if token != self.padding)
+
+
+def unit_of(encoding: dict[str, Any]) -> Unit:
+    """The unit that an encoding says."""
+    if encoding["unit"] == "characters":
+        return Characters(encoding["vocabulary"])
+    if encoding["unit"] == "bytes":
+        return Bytes()
+    if encoding["unit"] == "bpe":
+        return PairEncoding(encoding["tokenizer"])
+    return Words(encoding["vocabulary"], encoding["space"])
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(told: str) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(told)
+
+
+# -- learnt from the training split --------------------------------------------------------------------
+
+
+def trained_tokenizer(texts: Iterable[str], size: int) -> str:
+    """The JSON of a byte-level tokenizer of at most `size` symbols; equal texts give equal JSON."""
+    os.environ.setdefault(
+        "TOKENIZERS_PARALLELISM", "false"
+    )  # else worker processes forked later warn or hang
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        show_progress=False,
+        special_tokens=[],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    told = json.loads(tokenizer.to_str())
+    told["model"]["vocab"] = dict(sorted(told["model"]["vocab"].items(), key=lambda pair: pair[1]))
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def commonest(words: Iterable[Iterable[str]], size: int) -> list[str]:
+    """The vocabulary of Words: unknown, padding, then words by how often they occur, of equals the first by
+    name."""
+    counts: Counter[str] = Counter()
+    for some in words:
+        counts.update(some)
+        if len(counts) > 2 * MOST_WORDS:
+            counts = Counter(dict(_by_count(counts)[:MOST_WORDS]))
+    counts.pop(UNKNOWN, None)
+    return [UNKNOWN, "", *(word for word, _ in _by_count(counts)[: size - 2])]
+
+
+def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
