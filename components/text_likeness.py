@@ -15,6 +15,7 @@ from components.likeness import BITS, BYTES, jaccard
 
 SHINGLE = 5
 ALIKE = 0.8
+LEAST = 20  # different shingles: shorter texts, and rulers of dashes, resemble each other by chance
 PIECE = 2_000_000  # characters worked on at once
 EMPTY = np.uint64(2**64 - 1)
 
@@ -76,7 +77,10 @@ def _lent(least: np.ndarray) -> np.ndarray:
 def alike(a: pa.Table, b: pa.Table) -> np.ndarray:
     """Whether row i of `a` and row i of `b` are nearly the same text; bool `[n]`."""
     texts = zip(a.column("text").to_pylist(), b.column("text").to_pylist(), strict=True)
-    return np.array([jaccard(_shingles(first), _shingles(second)) >= ALIKE for first, second in texts], bool)
+    pairs = ((_shingles(first), _shingles(second)) for first, second in texts)
+    return np.array(
+        [min(len(one), len(two)) >= LEAST and jaccard(one, two) >= ALIKE for one, two in pairs], bool
+    )
 
 
 def _shingles(text: str) -> set[bytes]:
