@@ -8,6 +8,7 @@ asked for, every other column is an attribute: 1 has it, 0 or -1 has it not (as 
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable
 from typing import Any
@@ -31,6 +32,8 @@ def labels_of(path: str, captions: str) -> tuple[dict[str, Said], list[Rejected]
     """
     from components import tables
 
+    if not storage.exists(path):
+        raise DataError(f"data.read.labels: there is no file '{path}' (seen from {os.getcwd()})")
     columns = tables.csv_columns(path)
     file = _column(path, columns, FILE_COLUMNS, "of the files' names")
     label = next((name for name in CLASS_COLUMNS if name in columns), None)
@@ -51,8 +54,8 @@ def labels_of(path: str, captions: str) -> tuple[dict[str, Said], list[Rejected]
             name = posixpath.normpath((row.values[file] or "").strip())
             if name in rows:
                 raise DataError(
-                    f"'{path}': the file '{name}' stands in rows {numbers[name]} and {row.number}: "
-                    "keep one row for each file"
+                    f"'{path}': the file '{name}' stands in lines {numbers[name]} and {row.number}: "
+                    "keep one line for each file"
                 )
             numbers[name] = row.number
             rows[name] = _said(path, row, label, captions, attributes)
@@ -81,7 +84,7 @@ def _has(path: str, row: Any, name: str) -> bool:
     value = (row.values[name] or "").strip()
     if value not in HAS:
         raise DataError(
-            f"'{path}', row {row.number}: the attribute '{name}' is '{value}', and 0, 1 or -1 are meant; "
+            f"'{path}', line {row.number}: the attribute '{name}' is '{value}', and 0, 1 or -1 are meant; "
             "a column of classes is called label, one of captions is named by data.read.captions"
         )
     return HAS[value]

@@ -308,7 +308,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
 
 
 def test_bombs_take_no_memory() -> None:
-    """In a process of its own that may not have more than 600 MB."""
+    """Read in a process of its own, which at no time holds 400 MB."""
     code = (
         "import resource\n"
         "from tests.components.odd_files import crafted\n"

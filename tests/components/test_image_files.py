@@ -311,8 +311,8 @@ def test_a_bad_row_of_the_csv_is_rejected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        (["file,label", "a.png,x", "a.png,y"], "'a.png' stands in rows"),
-        (["file,label", "a.png,x", "./a.png,y"], "'a.png' stands in rows"),
+        (["file,label", "a.png,x", "a.png,y"], "'a.png' stands in lines"),
+        (["file,label", "a.png,x", "./a.png,y"], "'a.png' stands in lines"),
         (["name,label", "a.png,x"], "no column of the files' names"),
         (["file,creator", "a.png,Munch"], "the attribute 'creator' is 'Munch'"),
     ],
@@ -328,6 +328,8 @@ def test_captions_need_their_csv_and_their_column(tmp_path: Path) -> None:
     filled(tmp_path, "a.png")
     with pytest.raises(ConfigError, match=r"data\.read\.labels"):
         found(tmp_path, captions="title")
+    with pytest.raises(DataError, match=r"data\.read\.labels: there is no file"):
+        found(tmp_path, labels=str(tmp_path / "nowhere.csv"))
     with pytest.raises(DataError, match="did you mean 'title'"):
         found(tmp_path, captions="titel", labels=csv(tmp_path / "l.csv", "file,title", "a.png,x"))
 
