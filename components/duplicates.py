@@ -7,7 +7,7 @@ and few bits differ; the kind of data then compares the records themselves (`ali
 are shuffled, never records.
 
 duplicates.json   {"exact": {"groups", "records", "leaked": {"validation", "test"}, "first"},
-                   "near": {"pairs", "leaked", "first", "unseen"} or null where the kind has no likeness}
+                   "near": {"pairs", "leaked", "first", "not_compared"} or null where the kind has no likeness}
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EXACT, NEAR = f"{PREFIX}/exact", f"{PREFIX}/near"
 BUCKETS = 16
 WIDTH = 4 + 16  # bytes of a mark: the row, and a digest or a signature
 BANDS = 4
-MOST_BITS = 4  # of 128: an angle of 6 degrees
+MOST_BITS = 8  # of 128: an angle of 11 degrees
 MOST_ALIKE = 500  # followers of a record, among those with its band value, that it is compared with
 MOST_CANDIDATES = 200  # pairs of one bucket that are looked at, the nearest first
 SHOWN = 20
@@ -169,7 +169,7 @@ def _alike(places: _Places, signatures: np.ndarray, band: int) -> dict[str, Any]
     sides = [(a, b) if places.split[a] == "train" else (b, a) for _, a, b in nearest]
     return {
         "pairs": [[places.of(a), places.of(b)] for a, b in sides],
-        "unseen": len(pairs) - len(nearest) + len(left),
+        "not_compared": len(pairs) - len(nearest) + len(left),
     }
 
 
@@ -214,7 +214,7 @@ def _near(candidates: list[dict[str, Any]], folder: Path, modality: str) -> dict
             for split in ("validation", "test")
         },
         "first": [[_named(rows, place) for place in pair] for pair in alike[:SHOWN]],
-        "unseen": sum(result["unseen"] for result in candidates),
+        "not_compared": sum(result["not_compared"] for result in candidates),
     }
 
 
