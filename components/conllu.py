@@ -95,16 +95,18 @@ def _split(stream: Any) -> Iterator[_Raw]:
             refuse_utf16(body)
         line += whole
         long, whole = not whole or len(body) >= LINE_BYTES - 4, body.endswith(b"\n")
-        if long or len(raw.lines) >= MOST_LINES:
-            limit = f"{LINE_BYTES:,} bytes" if long else f"{MOST_LINES:,} lines"
-            raw.why = Unfit("too-long", f"line {line}: more than {limit}", "see whether it is CoNLL-U")
-            continue
         content = body.rstrip(b"\r\n")
-        if content.strip():
-            raw.lines.append((line, byte, content))
-        elif raw.lines or raw.why:
-            yield raw
+        if not long and not content.strip():
+            if raw.lines or raw.why:
+                yield raw
             raw = _Raw()
+        elif long or len(raw.lines) >= MOST_LINES:
+            limit = f"{LINE_BYTES:,} bytes" if long else f"{MOST_LINES:,} lines"
+            raw.why = raw.why or Unfit(
+                "too-long", f"line {line}: more than {limit}", "see whether it is CoNLL-U"
+            )
+        else:
+            raw.lines.append((line, byte, content))
     if raw.lines or raw.why:
         yield raw
 
