@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from components import storage, tables
 from components.errors import DataError
@@ -83,3 +85,33 @@ def columns(chunk: dict[str, Any]) -> Iterator[tuple[list[int], dict[str, tuple[
             rows.append(fields)
     values = dict(zip(ORDER, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(ORDER, ())
     yield lines, values, bad
+
+
+def numbers_of(values: tuple[str, ...]) -> np.ndarray:
+    """float64 `[n]`, NaN where there is no finite number."""
+    return _parsed(values, lambda text: tables.number(text))
+
+
+def times_of(values: tuple[str, ...]) -> np.ndarray:
+    """Seconds since 1970, float64 `[n]`, NaN where there is no time."""
+    return _parsed(
+        values, lambda text: float(text) if text.strip().isdecimal() else tables.moment(text).timestamp()
+    )
+
+
+def _parsed(values: tuple[str, ...], one: Callable[[str], float | None]) -> np.ndarray:
+    try:
+        found = np.array(values).astype(np.float64)
+        if np.isfinite(found).all():
+            return found
+    except ValueError:
+        pass
+    out = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        try:
+            told = one(value)
+        except ValueError:
+            continue
+        if told is not None:
+            out[row] = told
+    return out

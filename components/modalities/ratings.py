@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from components import rating_files, storage, tables
+from components import rating_files, storage
 from components.accumulators import Categorical, Feature, Numeric
 from components.errors import DataError
 from components.modalities import Anomaly, Block, Rejected, Summary, location
@@ -119,7 +119,7 @@ def _cuts(source: str, chunks: list[dict[str, Any]], options: Read) -> list[floa
                         f"data.source '{source}': split by time needs a time, and there is no such column: "
                         "name it in data.read.time or choose another data.read.split"
                     )
-                parsed = _times(values["time"])
+                parsed = rating_files.times_of(values["time"])
                 yield parsed[np.isfinite(parsed)]
 
     bounds = [(found.min(), found.max()) for found in times() if len(found)]
@@ -148,8 +148,8 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Block | Rejected]:
 def _records(
     name: str, lines: list[int], values: dict[str, tuple[str, ...]], chunk: dict[str, Any], options: Read
 ) -> Iterator[Block | Rejected]:
-    rating = _numbers(values["rating"])
-    time = _times(values["time"]) if "time" in values else None
+    rating = rating_files.numbers_of(values["rating"])
+    time = rating_files.times_of(values["time"]) if "time" in values else None
     wrong = _wrong(values, rating, time, options)
     for index, (rule, reason, remedy) in wrong.items():
         yield Rejected(f"{name}#{lines[index]}", rule, f"line {lines[index]}: {reason}", remedy)
@@ -218,36 +218,6 @@ def _wrong(
             said = values["time"][row]
             found[row] = ("no-time", f"'{said[:40]}' is no time", "write it as 2024-05-31 or in seconds")
     return found
-
-
-def _numbers(values: tuple[str, ...]) -> np.ndarray:
-    """float64 `[n]`, NaN where there is no finite number."""
-    return _parsed(values, lambda text: tables.number(text))
-
-
-def _times(values: tuple[str, ...]) -> np.ndarray:
-    """Seconds since 1970, float64 `[n]`, NaN where there is no time."""
-    return _parsed(
-        values, lambda text: float(text) if text.strip().isdecimal() else tables.moment(text).timestamp()
-    )
-
-
-def _parsed(values: tuple[str, ...], one: Callable[[str], float | None]) -> np.ndarray:
-    try:
-        found = np.array(values).astype(np.float64)
-        if np.isfinite(found).all():
-            return found
-    except ValueError:
-        pass
-    out = np.full(len(values), np.nan)
-    for row, value in enumerate(values):
-        try:
-            told = one(value)
-        except ValueError:
-            continue
-        if told is not None:
-            out[row] = told
-    return out
 
 
 # -- records → statistics ------------------------------------------------------------------------------
