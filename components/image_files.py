@@ -5,8 +5,7 @@ A place is JSON-like, so that a worker elsewhere opens it by itself: {"root": fo
 stays the same when data grow. `top` is the one folder in which all of an archive lies, no class.
 
 Links: one to a file below the root is followed. One that leads out of it is rejected, `outside-root`; so
-are links to folders, `linked-folder`, and to nothing, `dangling-link`. What may not be read: `no-file` and
-`no-permission`.
+are links to folders, `linked-folder`, and to nothing, `dangling-link`.
 """
 
 from __future__ import annotations
@@ -42,11 +41,14 @@ def found(where: str, said: str) -> tuple[Place, list[Found], list[Rejected]]:
     """The place `where`, its image files sorted by name, and those that are not even opened.
 
     Raises:
-        DataError: there is nothing at `where`, or no image; `said` is how the recipe says it.
+        DataError: nothing is at `where`, no image, or what may not be read; `said` is how the recipe says it.
     """
     if not where:
         raise DataError(f"{said}: it names no folder; write for example images:FOLDER")
-    place, files, rejected = _in_archive(where) if _is_archive(where) else _below(where)
+    try:
+        place, files, rejected = _in_archive(where) if _is_archive(where) else _below(where)
+    except PermissionError as error:
+        raise DataError(f"{said}: '{error.filename}' may not be read: see to its permissions") from error
     for name, size in files:
         if size > decoding.MAX_BYTES:  # not even opened
             reason = f"the file has {size:,} bytes; at most {decoding.MAX_BYTES:,} are read"
@@ -111,21 +113,18 @@ def _fixed_part(glob: str) -> str:
 
 
 def _odd_links(root: str) -> list[Rejected]:
-    """Links to folders and to nothing, and folders that may not be read: a listing leaves them out."""
+    """Links to folders and to nothing: a listing leaves them out."""
     rejected = []
     folders = [root or "."]
     while folders:
-        folder = folders.pop()
-        try:
-            inside = list(os.scandir(folder))
-        except PermissionError:
-            key = readable_name(storage.relative(folder, root))
-            rejected.append(Rejected(key, "no-permission", "the folder may not be read", "let it be read"))
-            continue
-        folders += [entry.path for entry in inside if entry.is_dir(follow_symlinks=False)]
-        for entry in inside:
-            if entry.is_symlink() and (found := _odd_link(entry, root)):
-                rejected.append(found)
+        with os.scandir(folders.pop()) as inside:
+            for entry in inside:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_symlink() and (odd := _odd_link(entry, root)):
+                    rejected.append(odd)
     return sorted(rejected, key=lambda one: one.key)
 
 

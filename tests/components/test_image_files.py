@@ -202,11 +202,17 @@ def test_a_file_that_vanished_is_rejected(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_rejected(tmp_path: Path) -> None:
-    filled(tmp_path, "a.png", "b.png", "closed/c.png")
+    filled(tmp_path, "a.png", "b.png")
     (tmp_path / "a.png").chmod(0)
-    (tmp_path / "closed").chmod(0)
+    assert said(tmp_path, "channels") == {"a.png": "no-file", "b.png": 3}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission_stops_the_line(tmp_path: Path) -> None:
+    (filled(tmp_path, "b.png", "closed/c.png") / "closed").chmod(0)
     try:
-        assert said(tmp_path, "channels") == {"a.png": "no-file", "b.png": 3, "closed": "no-permission"}
+        with pytest.raises(DataError, match="closed' may not be read"):
+            found(tmp_path)
     finally:
         (tmp_path / "closed").chmod(0o700)
 
@@ -342,6 +348,16 @@ def test_the_fingerprint_holds_the_csv(tmp_path: Path) -> None:
 
 
 # -- what people really have ---------------------------------------------------------------------------
+
+
+def test_each_of_the_40_odd_images_is_a_record_or_rejected(test_data: Path) -> None:
+    every = found(test_data / "odd_images")
+    assert len(every) == 40
+    assert Counter(one.rule for one in every.values() if isinstance(one, Rejected)) == {
+        "truncated": 5,
+        "too-many-pixels": 1,
+        "foreign-format": 1,
+    }
 
 
 def test_artworks_have_captions_and_the_one_without_a_row_is_named(test_data: Path) -> None:
