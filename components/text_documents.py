@@ -13,8 +13,6 @@ from components.text_blocks import Policy, Unfit, blocks, decoded, refuse_utf16
 
 RECORD = [
     pa.field("text", pa.string()),
-    pa.field("start", pa.int64()),  # the block's bytes in its document, [start, stop)
-    pa.field("stop", pa.int64()),
     pa.field("words", pa.list_(pa.string())),  # of a tagged sentence; else null
     pa.field("tags", pa.list_(pa.string())),
 ]
@@ -41,7 +39,7 @@ def whole_document(
             continue
         if text:
             empty = False
-            yield Record(key, {"text": text, "start": place, "stop": place + len(body)}, group=group)
+            yield Record(key, {"text": text}, group=group)
     if empty:
         yield Rejected(name, "empty", "it holds no text", "leave it out")
 

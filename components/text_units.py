@@ -1,7 +1,7 @@
 """What a token is: a character, a byte, a piece of byte-pair encoding, or a word.
 
 Each unit turns text into numbers and back by what the encoding holds alone. `padding` fills a window that
-is not full. One more symbol behind all others parts pieces that are packed (see components.text_windows).
+is not full.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WORDS = re.compile(r" ?\w+| ?[^\w\s]+|\s+(?!\S)|\s+")  # joined they are the tex
 
 
 class Unit(Protocol):
-    """How text becomes tokens. `size` counts the symbols, the one between packed pieces left out."""
+    """How text becomes tokens. `size` counts the symbols."""
 
     size: int
     padding: int
@@ -120,11 +120,12 @@ class Words:
 
 def unit_of(encoding: dict[str, Any]) -> Unit:
     """The unit that an encoding says."""
-    if encoding["unit"] == "characters":
+    unit = encoding.get("unit", "characters")
+    if unit == "characters":
         return Characters(encoding["vocabulary"])
-    if encoding["unit"] == "bytes":
+    if unit == "bytes":
         return Bytes()
-    if encoding["unit"] == "bpe":
+    if unit == "bpe":
         return PairEncoding(encoding["tokenizer"])
     return Words(encoding["vocabulary"], encoding["space"])
 

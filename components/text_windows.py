@@ -1,8 +1,4 @@
-"""Texts cut into windows: apart, so that none crosses from one record into another, or packed.
-
-Packed, the records of a shard are one stream. The blocks of a document that lie one behind the other are
-joined again, and a symbol of its own stands wherever what follows is something else.
-"""
+"""Texts cut into windows, none of which crosses from one record into another."""
 
 from __future__ import annotations
 
@@ -20,9 +16,8 @@ Sequences = Iterator[tuple[np.ndarray, np.ndarray | None]]
 def encode(table: pa.Table, encoding: dict[str, Any]) -> dict[str, np.ndarray]:
     """`x` int32 `[n, length]`, `length` int32 `[n]`, and of tagged words `tags` int32 `[n, length]`."""
     unit = unit_of(encoding)
-    apart = _sequences(table, encoding, unit)
-    found = [_packed(table, encoding, unit)] if encoding["pack"] else list(apart)
     length, stride = encoding["length"], encoding["stride"]
+    found = list(_sequences(table, encoding, unit))
     cuts = [
         (number, start) for number, (x, _) in enumerate(found) for start in _starts(len(x), length, stride)
     ]
@@ -57,31 +52,6 @@ def _sequences(table: pa.Table, encoding: dict[str, Any], unit: Unit) -> Sequenc
     columns = table.column("words").to_pylist(), table.column("tags").to_pylist()
     for words, tags in zip(*columns, strict=True):
         yield unit.of_words(words), np.array([index.get(tag, 0) for tag in tags], np.int32)
-
-
-def _packed(table: pa.Table, encoding: dict[str, Any], unit: Unit) -> tuple[np.ndarray, np.ndarray | None]:
-    """All records as one stream, those of a document in their order."""
-    found = list(_sequences(table, encoding, unit))
-    names = [key.split("@")[0] for key in table.column("key").to_pylist()]
-    groups = table.column("group").to_pylist() if "group" in table.column_names else [None] * len(names)
-    documents = [name if group is None else group for name, group in zip(names, groups, strict=True)]
-    starts, stops = (table.column(name).to_pylist() for name in ("start", "stop"))
-    order = sorted(range(len(found)), key=lambda i: (documents[i], starts[i] or 0, i))
-    x: list[np.ndarray] = []
-    tags: list[np.ndarray] = []
-    boundary = np.array([unit.size], np.int32)
-    for at, i in enumerate(order):
-        sequence, marks = found[i]
-        x.append(sequence)
-        tags.append(np.empty(0, np.int32) if marks is None else marks)
-        after = order[at + 1] if at + 1 < len(order) else None
-        joined = after is not None and documents[after] == documents[i] and starts[after] is not None
-        if not (joined and starts[after] == stops[i]):
-            x.append(boundary)
-            tags.append(np.zeros(1, np.int32))
-    if not x:
-        return np.empty(0, np.int32), None
-    return np.concatenate(x), np.concatenate(tags) if encoding["tags"] else None
 
 
 def tags_of(found: set[str]) -> list[str]:

@@ -44,7 +44,6 @@ __all__ = [
 __all__ += ["alike", "signatures", "summarise"]
 
 KIND = "tokens"
-BREAK = "\f"  # how the boundary between two packed pieces is shown: the sign for a new page
 RULE = "\n" + "-" * 40 + "\n"
 CHARACTERS_PER_PIECE = 4  # of byte-pair encoding, roughly
 
@@ -70,11 +69,6 @@ class Encode(Settings):
         ge=2,
         le=1_000_000,
         description="bpe and words: most symbols; of bpe 257 or more, a byte being one",
-    )
-    pack: bool = Field(
-        False,
-        description="windows go on from one record into the next, behind a symbol that says so; else the last "
-        "window of each record is padded",
     )
     buckets: tuple[int, ...] = Field(
         (),
@@ -105,8 +99,6 @@ def examples(summary: Summary, encode: Encode) -> int:
     elif encode.unit in ("bpe", "words"):
         size //= CHARACTERS_PER_PIECE
     stride = encode.stride or encode.length
-    if encode.pack:
-        return max(min(size, 1), (size - encode.length + stride) // stride)
     return max(summary.records, (size - (encode.length - stride) * summary.records) // stride)
 
 
@@ -124,7 +116,6 @@ def fit(
         "unit": encode.unit,
         "length": encode.length,
         "stride": encode.stride or encode.length,
-        "pack": encode.pack,
         "tags": [],
     }
     if encode.buckets:
@@ -161,7 +152,7 @@ def _words(
 
 def spec(encoding: dict[str, Any]) -> Spec:
     """See Spec, kind `tokens`."""
-    size = unit_of(encoding).size + encoding["pack"]
+    size = unit_of(encoding).size
     return Spec(kind="tokens", shape=(encoding["length"],), vocabulary=size, tags=len(encoding["tags"]))
 
 
@@ -176,18 +167,9 @@ def batch(
 
 
 def decode(samples: np.ndarray, encoding: dict[str, Any]) -> list[str]:
-    """`[n, length]` tokens → n strings; where packed pieces meet there is a form feed."""
+    """`[n, length]` tokens → n strings."""
     unit = unit_of(encoding)
-    found = []
-    for row in np.asarray(samples).tolist():
-        pieces: list[list[int]] = [[]]
-        for token in row:
-            if encoding["pack"] and token == unit.size:
-                pieces.append([])
-            else:
-                pieces[-1].append(token)
-        found.append(BREAK.join(unit.text(piece) for piece in pieces))
-    return found
+    return [unit.text(row) for row in np.asarray(samples).tolist()]
 
 
 def write_samples(
@@ -214,7 +196,5 @@ def _tagged(samples: Mapping[str, np.ndarray], encoding: dict[str, Any]) -> Iter
     for row, marks, length in zip(x.tolist(), tags.tolist(), np.asarray(lengths).tolist(), strict=True):
         pairs = zip(row[:length], marks[:length], strict=True)
         yield " ".join(
-            f"{unit.text([token])}/{encoding['tags'][mark]}"
-            for token, mark in pairs
-            if token not in (unit.padding, unit.size)
+            f"{unit.text([token])}/{encoding['tags'][mark]}" for token, mark in pairs if token != unit.padding
         )
