@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ def line(number: str, form: str = "word", upos: str = "NOUN", misc: str = "_") -
     return "\t".join([number, form, "_", upos, "XP", "_", "_", "_", "_", misc])
 
 
-def parsed(*lines: str, tag: str = "upos", end: str = "\n") -> list[Sentence | Malformed]:
+def parsed(*lines: str, tag: str = "upos", end: str = "\n") -> list[Any]:
     content = "".join(said + end for said in lines).encode()
     return list(sentences(io.BytesIO(content), tag, Policy()))  # type: ignore[arg-type]
 
@@ -116,6 +117,7 @@ def test_too_many_lines_without_an_empty_one_are_one_broken_sentence() -> None:
 
 def test_bytes_that_are_not_utf_8_are_told_with_their_place() -> None:
     content = (line("1") + "\n\n").encode() + line("1", "caf\xe9").encode("latin-1") + b"\n"
+    second: Any
     first, second = sentences(io.BytesIO(content), "upos", Policy())
     assert isinstance(first, Sentence)
     assert second.reason.startswith(f"not UTF-8 at byte {content.index(0xE9)}")
@@ -164,7 +166,7 @@ def test_no_content_breaks_the_reader(content: bytes) -> None:
 @pytest.mark.parametrize(("part", "count", "words"), [("dev", 2001, 25_147), ("test", 2077, 25_094)])
 def test_the_english_web_treebank(test_data: Path, part: str, count: int, words: int) -> None:
     with (test_data / "ud_english_ewt" / f"en_ewt-ud-{part}.conllu").open("rb") as stream:
-        found = list(sentences(stream, "upos", Policy()))
+        found: list[Any] = list(sentences(stream, "upos", Policy()))
     assert [one for one in found if isinstance(one, Malformed)] == []
     assert len(found) == count
     assert sum(len(one.words) for one in found) == words
