@@ -12,7 +12,7 @@ import numpy as np
 from components.series_windows import unscaled
 
 PANELS = 8  # the picture holds no more samples
-LINES = 8  # and of each no more channels
+COLUMNS = 4  # and of each no more channels
 
 
 def decode(samples: np.ndarray, encoding: dict[str, Any]) -> np.ndarray:
@@ -37,21 +37,22 @@ def write_samples(samples: np.ndarray, encoding: dict[str, Any], out: Path) -> P
 
 
 def _save_lines(values: np.ndarray, count: int, channels: list[str], out: Path) -> None:
-    """A panel a sample; the same samples give the same picture."""
+    """A row of panels a sample, a column a channel, each with a scale of its own; the same samples give the
+    same picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = max(len(values), 1)
-    figure = Figure(figsize=(7.0, 0.6 + 1.4 * rows), dpi=110, layout="constrained")
+    rows, columns = max(len(values), 1), min(len(channels), COLUMNS)
+    figure = Figure(figsize=(7.0 if columns == 1 else 3.2 * columns, 0.6 + 1.4 * rows), dpi=110)
+    figure.set_layout_engine("constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-    for number, (axes, sample) in enumerate(zip(panels, values, strict=False), 1):
-        for channel, line in zip(channels[:LINES], sample.T, strict=False):
-            axes.plot(np.arange(1, len(line) + 1), line, linewidth=0.9, label=channel)
-        axes.set_title(f"sample {number} of {count}", loc="left", fontsize=8)
-        axes.grid(linewidth=0.3)
-        axes.tick_params(labelsize=7)
-    if len(channels) > 1 and len(values):
-        panels[0].legend(fontsize=6, loc="upper right", ncols=4)
-    panels[-1].set_xlabel("step", fontsize=8)
+    panels = figure.subplots(rows, columns, sharex=True, sharey="col", squeeze=False)
+    for number, (row, sample) in enumerate(zip(panels, values, strict=False), 1):
+        for axes, channel, line in zip(row, channels, sample.T, strict=False):
+            axes.plot(np.arange(1, len(line) + 1), line, linewidth=0.9)
+            axes.set_title(f"sample {number} of {count}: {channel}", loc="left", fontsize=8)
+            axes.grid(linewidth=0.3)
+            axes.tick_params(labelsize=7)
+    for axes in panels[-1]:
+        axes.set_xlabel("step", fontsize=8)
     figure.savefig(out, format="png", metadata={"Software": None})

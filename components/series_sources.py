@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from components import series_rows, storage
+from components import series_fields, series_rows, storage
 from components.errors import DataError
 from components.modalities import location
 from components.settings import Settings
@@ -246,7 +246,7 @@ def _numbers(head: series_rows.Head, columns: list[str]) -> None:
     """Refuses columns taken by default that hold no number."""
     wrong = {}
     for column in columns:
-        numbers, bad = series_rows.numbers(head.sample.get(column, ()))
+        numbers, bad = series_fields.numbers(head.sample.get(column, ()))
         if bad and len(bad) == len(numbers):
             wrong[column] = next(iter(bad.values()))
     if wrong:
@@ -263,7 +263,7 @@ def _datelike(head: series_rows.Head, time: tuple[str, ...], read: Read) -> None
     texts = [head.sample[column] for column in time if column in head.sample]
     if len(texts) < len(time) or not len(texts[0]):
         return
-    times, bad = series_rows.moments(texts, time, read.time_format)
+    times, bad = series_fields.moments(texts, time, read.time_format)
     if len(bad) == len(times):
         raise DataError(
             f"'{head.path}': the column '{' '.join(time)}' holds no times ({next(iter(bad.values()))}); say how they "
