@@ -67,7 +67,7 @@ def _header(path: str, delimiter: str = "") -> tuple[list[str], str, int, bytes]
         raise DataError(f"'{path}' is not UTF-8 but UTF-16, or no text: save it as UTF-8")
     body = head.removeprefix(MARK)
     newline = b"\n" if b"\n" in body or b"\r" not in body else b"\r"
-    end = next(iter(_ends(body, newline)), len(body))
+    end = int(next(iter(_ends(body, newline)), len(body)))
     try:
         line = body[:end].decode("utf-8")
     except UnicodeDecodeError as error:
