@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from components.accumulators import merged
 from components.modalities import Summary, text
 
 
@@ -38,3 +41,35 @@ def test_tagged_sentences_have_words_and_tags_beside_their_text() -> None:
     assert found["tag"].counts == {"DET": 1, "NOUN": 1}
     assert found["length"].count == 2
     assert "words" not in summary_of("plain").features
+
+
+SENTENCES = st.lists(
+    st.lists(st.sampled_from(["a/DET", "cat/NOUN", "sat/VERB"]), min_size=1, max_size=4), max_size=5
+)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(a=SENTENCES, b=SENTENCES)
+def test_two_parts_merge_to_the_whole(a: list[list[str]], b: list[list[str]]) -> None:
+    def summarised(sentences: list[list[str]]) -> dict:
+        pairs = [[pair.split("/") for pair in sentence] for sentence in sentences]
+        rows = [
+            {
+                "text": " ".join(sentence),
+                "words": [word for word, _ in found],
+                "tags": [tag for _, tag in found],
+            }
+            for sentence, found in zip(sentences, pairs, strict=True)
+        ]
+        return text.summarise(pa.Table.from_pylist(rows, pa.schema(text.RECORD)))
+
+    parts, whole = merged([summarised(a), summarised(b)]), summarised(a + b)
+    assert parts.keys() == whole.keys()
+    for name in {"character", "newline", "tag"} & whole.keys():
+        assert parts[name] == whole[name]
+    for name in {"length", "lines", "words"} & whole.keys():
+        assert (parts[name].count, parts[name].min, parts[name].max) == (
+            whole[name].count,
+            whole[name].min,
+            whole[name].max,
+        )
