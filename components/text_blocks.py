@@ -3,6 +3,16 @@
 A block ends at the first end of a line from `least` bytes on, so that a file that grows keeps its old
 blocks. Where a line has no end for `longest` bytes it is cut between two characters: however the file
 is made, no more than one block is in memory.
+
+| the file has                     | what happens                                                              |
+|----------------------------------|---------------------------------------------------------------------------|
+| bytes that are not UTF-8         | `not-utf8`, the block is rejected with the byte's place; or shown U+FFFD  |
+| NUL                              | `nul`, likewise                                                           |
+| the mark of UTF-16 or UTF-32     | `utf-16`, the whole file is rejected                                      |
+| the mark of UTF-8                | removed from the beginning; elsewhere it is a character                   |
+| ends of lines CR, CR LF or both  | kept, or made LF; statistics count them                                   |
+| a line longer than `longest`     | cut into several blocks                                                   |
+| nothing                          | `empty`, rejected                                                         |
 """
 
 from __future__ import annotations
