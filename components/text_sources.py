@@ -113,15 +113,17 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
     from components import archives, storage
 
     path = location(source)
-    if archives.is_archive(path) and not storage.is_folder(path):
-        members = [m for m in archives.members(path) if not _is_hidden(m.name)]
-        found = [(m.name, m.name, m.bytes) for m in members]
-        base: dict[str, Any] = {"archive": path}
+    named = alone = False
+    base: dict[str, Any] = {"archive": None}
+    if storage.is_folder(path):
+        found = [(storage.relative(e.path, path), e.path, e.bytes) for e in storage.listing(path)]
+    elif archives.is_archive(path):
+        base = {"archive": path}
+        found = [(m.name, m.name, m.bytes) for m in archives.members(path) if not _is_hidden(m.name)]
     else:
-        base = {"archive": None}
-        found = [(_name(e.path, path), e.path, e.bytes) for e in storage.listing(path)]
-    named = base["archive"] is None and not storage.is_folder(path)
-    alone = named and not _is_glob(path)
+        named, alone = True, not _is_glob(path)
+        root = _root(path) if not alone else path.rpartition("/")[0]
+        found = [(_below(root, e.path), e.path, e.bytes) for e in storage.listing(path)]
     conllu = source.startswith("conllu:")
     pieces: list[dict[str, Any]] = []
     for name, place, size in found:
@@ -146,15 +148,14 @@ def _is_hidden(name: str) -> bool:
     return name.startswith("__MACOSX/") or any(part.startswith(".") for part in name.split("/"))
 
 
-def _name(file: str, path: str) -> str:
-    """A file's name below the folder, or the folder before the first wildcard, that `path` says."""
+def _root(glob: str) -> str:
+    """The folder before the first wildcard."""
+    return re.split(r"[*?\[]", glob, maxsplit=1)[0].rpartition("/")[0]
+
+
+def _below(root: str, file: str) -> str:
     from components import storage
 
-    if storage.is_folder(path):
-        return storage.relative(file, path)
-    if not _is_glob(path):
-        return storage.last_part(file)
-    root = re.split(r"[*?\[]", path, maxsplit=1)[0].rpartition("/")[0]
     return storage.relative(file, root) if root else file.lstrip("/")
 
 
