@@ -14,19 +14,23 @@ from components.likeness import BYTES, projected, thumbnails
 
 COARSE, FINE = 8, 16  # sides of the grey copies: of the signature, of the comparison
 MOST = 0.12  # difference of two fine copies, as a share of their own contrast
-PIECE = 2_000  # images worked on at once
+PIECE_BYTES = 1_000_000  # pixels worked on at once: what a cache holds
 
 
 def signatures(table: pa.Table) -> np.ndarray:
     """uint8 `[n, 16]`, near for pictures that are alike (see components.likeness)."""
+    from threadpoolctl import threadpool_limits
+
     found = []
-    for batch in table.to_batches():
-        out = np.zeros((batch.num_rows, BYTES), np.uint8)
-        for rows, images in by_size(batch):
-            for start in range(0, len(rows), PIECE):
-                piece = slice(start, start + PIECE)
-                out[rows[piece]] = projected(_edges(thumbnails(images[piece], COARSE)))
-        found.append(out)
+    with threadpool_limits(1):  # the products are small: threads would only wait for each other
+        for batch in table.to_batches():
+            out = np.zeros((batch.num_rows, BYTES), np.uint8)
+            for rows, images in by_size(batch):
+                step = max(1, PIECE_BYTES // images[0].size)
+                for start in range(0, len(rows), step):
+                    piece = slice(start, start + step)
+                    out[rows[piece]] = projected(_edges(thumbnails(images[piece], COARSE)))
+            found.append(out)
     return np.concatenate(found) if found else np.zeros((0, BYTES), np.uint8)
 
 

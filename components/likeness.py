@@ -7,6 +7,7 @@ Two signatures differ in a share of bits that is the angle between what they sta
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import numpy as np
 
@@ -18,8 +19,12 @@ def projected(vectors: np.ndarray) -> np.ndarray:
     """Signs of random projections of the centred rows of `[n, d]`; uint8 `[n, 16]`."""
     rows = np.asarray(vectors, np.float32)
     rows = rows - rows.mean(axis=1, keepdims=True)
-    directions = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (rows.shape[1], BITS))
-    return np.packbits(rows @ directions > 0, axis=1)
+    return np.packbits(rows @ _directions(rows.shape[1]) > 0, axis=1)
+
+
+@cache
+def _directions(width: int) -> np.ndarray:
+    return np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (width, BITS))
 
 
 def of_shingles(items: list[list[bytes]]) -> np.ndarray:
@@ -42,17 +47,22 @@ def of_shingles(items: list[list[bytes]]) -> np.ndarray:
 def thumbnails(images: np.ndarray, side: int) -> np.ndarray:
     """Grey means over a `side` x `side` grid of images `[n, H, W, C]`, float32 `[n, side * side]`."""
     count, height, width, channels = images.shape
-    if min(height, width) < side:
-        rows = np.arange(max(height, side)) * height // max(height, side)
-        columns = np.arange(max(width, side)) * width // max(width, side)
-        images = images[:, rows][:, :, columns]
-        height, width = images.shape[1:3]
-    tops = np.arange(side) * height // side
-    lefts = np.arange(side) * width // side * channels
-    flat = images.reshape(count, height, width * channels)
-    sums = np.add.reduceat(np.add.reduceat(flat, tops, axis=1, dtype=np.uint32), lefts, axis=2)
-    areas = np.outer(np.diff([*tops, height]), np.diff([*lefts, width * channels]))
-    return (sums / areas.astype(np.float32)).reshape(count, -1).astype(np.float32)
+    across = np.repeat(_cells(width, side), channels, axis=0) / channels
+    rows = images.reshape(count * height, width * channels).astype(np.float32) @ across
+    grid = _cells(height, side).T @ rows.reshape(count, height, side)
+    return grid.reshape(count, -1)
+
+
+@cache
+def _cells(length: int, side: int) -> np.ndarray:
+    """Which of `length` places belong to which of `side` cells: float32 `[length, side]`, columns of sum 1.
+    Fewer places than cells are each of several."""
+    if length < side:
+        return np.eye(length, dtype=np.float32)[:, np.arange(side) * length // side]
+    begins = np.arange(side) * length // side
+    cell = np.searchsorted(begins, np.arange(length), side="right") - 1
+    member = (cell[:, None] == np.arange(side)).astype(np.float32)
+    return member / member.sum(axis=0)
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

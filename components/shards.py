@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from components.dataflow import write_bytes
 from components.modalities import Block, Record
 from components.settings import Split
 from components.splits import SPLITS, hashes, split_codes
@@ -103,10 +101,10 @@ class Runs:
             pa.concat_tables(pieces).combine_chunks().take(rows).append_column("order", pa.array(order[rows]))
         )
         name = f"{self.chunk:06d}-{len(self.written):04d}.arrow"
-        sink = io.BytesIO()
-        with pa.ipc.new_file(sink, table.schema) as stream:
+        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as stream:
             stream.write_table(table)
-        write_bytes(self.folder / name, sink.getbuffer())
+        os.replace(temporary, self.folder / name)
         counts = np.bincount(code, minlength=len(SPLITS)).tolist()
         self.written.append({"run": name, "counts": counts, "bytes": table.nbytes})
         self.tables, self.weight = [], 0
@@ -213,6 +211,9 @@ def shard_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    words = [field.name for field in schema if not pa.types.is_binary(field.type)]
+    with pq.ParquetWriter(  # a dictionary and extremes of pixels cost much and help nobody
+        temporary, schema, compression="zstd", use_dictionary=words, write_statistics=words
+    ) as writer:
         yield writer
     os.replace(temporary, path)

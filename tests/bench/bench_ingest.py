@@ -75,7 +75,7 @@ def per_element(source: Path, out: Path, full: bool) -> None:
     def whole(which: int) -> np.ndarray:
         paths = [pairs[part][which] for part in ("train", "test")]
         return np.concatenate(
-            [rows for path in paths for rows in idx.rows_of(path, 0, idx.shape_of(path)[0], 10_000)]
+            [rows for path in paths for rows in idx.rows_of(str(path), 0, idx.shape_of(str(path))[0], 10_000)]
         )
 
     images, labels = whole(0), whole(1)
@@ -172,6 +172,7 @@ def png(rounds: int, count: int = 20_000) -> None:
 
         settings = DataSettings(source=f"images:{root}")
         bare()
+        module.ingest(DataSettings(source="digits"), Path(folder) / "warm")  # imports
         own, peer = [], []
         for number in range(rounds):
             peer.append(seconds(bare))
