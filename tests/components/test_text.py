@@ -22,7 +22,7 @@ LINES = (
 )
 
 
-def read(path: Path, block: int = 16) -> list[Record | Rejected]:
+def read(path: Path, block: int = 16) -> list[Any]:
     options = text.Read(block=block)
     chunks = text.plan(f"text:{path}", options)
     return [found for chunk in chunks for found in text.read(chunk, options)]
