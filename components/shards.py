@@ -72,8 +72,16 @@ class Runs:
 
     def _tabulate(self) -> None:
         if self.records:
-            rows = [{"key": r.key, "group": r.group, **r.fields} for r in self.records]
-            self.tables.append((pa.Table.from_pylist(rows, pa.schema(self._fields())), self.records[0].part))
+            found = self.records
+            columns = [
+                pa.array([r.key for r in found], pa.string()),
+                pa.array([r.group for r in found], pa.string()),
+            ]
+            for field in self.module.RECORD:
+                columns.append(pa.array([r.fields.get(field.name) for r in found], field.type))
+            self.tables.append(
+                (pa.Table.from_arrays(columns, schema=pa.schema(self._fields())), found[0].part)
+            )
         self.weight += self.loose
         self.records, self.loose = [], 0
 

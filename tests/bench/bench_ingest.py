@@ -107,7 +107,8 @@ def per_element(source: Path, out: Path, full: bool) -> None:
                 | f"Group {split}" >> beam.GroupByKey()
                 | f"Sort {split}" >> beam.FlatMap(lambda kv: sorted(kv[1], key=lambda row: row["order"]))
                 | f"Plain {split}" >> beam.Map(lambda row: {name: row[name] for name, _ in fields})
-                | f"Write {split}" >> beam.io.WriteToParquet(str(out / split), pa.schema(fields), codec="zstd")
+                | f"Write {split}"
+                >> beam.io.WriteToParquet(str(out / split), pa.schema(fields), codec="zstd")
             )
         if full:
             twins = records | "Digest" >> beam.Map(lambda row: (row["digest"], row["key"]))
@@ -129,9 +130,13 @@ def mnist(data: Path, rounds: int) -> None:
         module.ingest(settings, Path(folder) / "warm")  # imports
         for number in range(rounds):
             out = Path(folder) / str(number)
-            figures.setdefault("mozart", []).append(seconds(lambda out=out: module.ingest(settings, out / "a")))
+            figures.setdefault("mozart", []).append(
+                seconds(lambda out=out: module.ingest(settings, out / "a"))
+            )
             module.run = without_beam
-            figures.setdefault("loops", []).append(seconds(lambda out=out: module.ingest(settings, out / "b")))
+            figures.setdefault("loops", []).append(
+                seconds(lambda out=out: module.ingest(settings, out / "b"))
+            )
             module.run = beam_run
             if number < 2:
                 for name, full in (("per element", True), ("per element, no duplicates", False)):
@@ -142,14 +147,16 @@ def mnist(data: Path, rounds: int) -> None:
     loops = told("the same without Beam", figures["loops"])
     naive = told("the same per element in Beam", figures["per element"])
     less = told("... without duplicates and digests", figures["per element, no duplicates"])
-    print(f"  against per element: {naive / own:.1f}x (target 10; with less work than ours {less / own:.1f}x)")
+    print(
+        f"  against per element: {naive / own:.1f}x (target 10; with less work than ours {less / own:.1f}x)"
+    )
     print(f"  against no Beam:     {loops / own:.2f}x (target 0.6)")
 
 
 # -- PNG -----------------------------------------------------------------------------------------------
 
 
-def png(rounds: int, count: int = 20_000) -> None:
+def png(rounds: int, side: int, count: int = 20_000) -> None:
     from PIL import Image
 
     from components import ingest as module
@@ -162,7 +169,7 @@ def png(rounds: int, count: int = 20_000) -> None:
             file = root / f"{i % 10}" / f"{i:05d}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             small = rng.integers(0, 256, (8, 8, 3), np.uint8)
-            Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC).save(file)
+            Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(file)
         files = sorted(root.rglob("*.png"))
 
         def bare() -> None:
@@ -177,7 +184,7 @@ def png(rounds: int, count: int = 20_000) -> None:
         for number in range(rounds):
             peer.append(seconds(bare))
             own.append(seconds(lambda n=number: module.ingest(settings, Path(folder) / f"r{n}")))
-    print(f"{count:,} PNG files of 64x64 ({rounds} rounds)")
+    print(f"{count:,} PNG files of {side}x{side} ({rounds} rounds)")
     bare_seconds, own_seconds = told("bare Pillow loop", peer), told("mozart ingest", own)
     print(f"  against a bare loop: {bare_seconds / own_seconds:.2f}x (target 0.65)")
 
@@ -218,7 +225,9 @@ def stream(data: Path, rounds: int) -> None:
                 wall, _ = seconds(lambda s=step, it=iterate, n=steps: [s(it) for _ in range(n - 1)])
                 consumed.append((steps - 1) * batch / wall)
         most, need = statistics.median(delivered), statistics.median(consumed)
-        print(f"{name}: delivered {most:,.0f} images/s, the DCGAN's step takes {need:,.0f}: {most / need:.1f}x (target 5)")
+        print(
+            f"{name}: delivered {most:,.0f} images/s, the DCGAN's step takes {need:,.0f}: {most / need:.1f}x (target 5)"
+        )
 
 
 def main() -> None:
@@ -230,7 +239,8 @@ def main() -> None:
     if "mnist" in given.what:
         mnist(data, given.rounds)
     if "png" in given.what:
-        png(given.rounds)
+        for side in (28, 64):
+            png(given.rounds, side)
     if "stream" in given.what:
         stream(data, given.rounds)
 
