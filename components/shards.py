@@ -132,8 +132,13 @@ def _array(values: Any, kind: pa.DataType, count: int) -> pa.Array:
 
 def _weight(fields: dict[str, Any]) -> int:
     """Bytes of a record, roughly."""
-    sizes = (8 * len(value) if isinstance(value, list | tuple) else 8 for value in fields.values())
-    return 64 + sum(sizes) + sum(len(v) for v in fields.values() if isinstance(v, bytes | str))
+    long = 0
+    for value in fields.values():
+        if type(value) in (bytes, str):
+            long += len(value)
+        elif type(value) in (list, tuple):
+            long += 8 * len(value)
+    return 64 + 8 * len(fields) + long
 
 
 def digests(table: pa.Table, content: Sequence[str]) -> list[bytes]:

@@ -156,7 +156,7 @@ def mnist(data: Path, rounds: int) -> None:
 # -- PNG -----------------------------------------------------------------------------------------------
 
 
-def png(rounds: int, side: int, count: int = 20_000) -> None:
+def png(rounds: int, side: int, count: int = 20_000, resize: int | None = None) -> None:
     from PIL import Image
 
     from components import ingest as module
@@ -175,16 +175,19 @@ def png(rounds: int, side: int, count: int = 20_000) -> None:
         def bare() -> None:
             for file in files:
                 with Image.open(file) as image:
-                    np.asarray(image.convert("RGB"))
+                    picture = image.convert("RGB")
+                    if resize:
+                        picture = picture.resize((resize, resize), Image.Resampling.LANCZOS)
+                    np.asarray(picture)
 
-        settings = DataSettings(source=f"images:{root}")
+        settings = DataSettings(source=f"images:{root}", read={"resize": resize} if resize else {})
         bare()
         module.ingest(DataSettings(source="digits"), Path(folder) / "warm")  # imports
         own, peer = [], []
         for number in range(rounds):
             peer.append(seconds(bare))
             own.append(seconds(lambda n=number: module.ingest(settings, Path(folder) / f"r{n}")))
-    print(f"{count:,} PNG files of {side}x{side} ({rounds} rounds)")
+    print(f"{count:,} PNG files of {side}x{side}{f' to {resize}' if resize else ''} ({rounds} rounds)")
     bare_seconds, own_seconds = told("bare Pillow loop", peer), told("mozart ingest", own)
     print(f"  against a bare loop: {bare_seconds / own_seconds:.2f}x (target 0.65)")
 
@@ -241,6 +244,7 @@ def main() -> None:
     if "png" in given.what:
         for side in (28, 64):
             png(given.rounds, side)
+        png(given.rounds, 256, 4_000, 64)
     if "stream" in given.what:
         stream(data, given.rounds)
 
