@@ -42,12 +42,12 @@ def run(
         MozartError, OSError: what `read` or a stage raised, in its own words.
     """
     beam = beam or BeamSettings()
-    options(beam)  # what is wrong with them is said before an engine starts
+    made = options(beam)  # what is wrong with them is said before an engine starts
     results = folder / ".results.json"
     with engine(beam) as own:
-        _run(
-            options(beam.model_copy(update={"options": (*beam.options, *own)})), chunks, read, stages, results
-        )
+        if own:
+            made = options(beam.model_copy(update={"options": (*beam.options, *own)}))
+        _run(made, chunks, read, stages, results)
     found = json.loads(results.read_text("utf-8"))
     results.unlink()
     return [(key, value) for key, value in found]

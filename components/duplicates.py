@@ -31,7 +31,7 @@ WIDTH = 4 + 16  # bytes of a mark: the row, and a digest or a signature
 BANDS = 4
 MOST_BITS = 8  # of 128: an angle of 11 degrees
 MOST_ALIKE = 500  # followers of a record, among those with its band value, that it is compared with
-MOST_CANDIDATES = 200  # pairs of one bucket that are looked at, the nearest first
+MOST_CANDIDATES = 64  # pairs of one bucket that are looked at, the nearest first
 SHOWN = 20
 
 

@@ -16,10 +16,10 @@ def hashes(names: Iterable[str | bytes], purpose: str) -> np.ndarray:
     """A stable uint64 for each name; another purpose gives an independent one."""
     key = purpose.encode()
     blake2b = hashlib.blake2b
-    digests = (
+    digests = [
         blake2b(name if isinstance(name, bytes) else name.encode(), digest_size=8, key=key).digest()
         for name in names
-    )
+    ]
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 

@@ -70,12 +70,12 @@ def per_element(source: Path, out: Path, full: bool) -> None:
     from components.runners import options
     from components.settings import BeamSettings
 
-    pairs = idx.pairs(source)
+    pairs = idx.pairs(str(source))
 
     def whole(which: int) -> np.ndarray:
-        paths = [pairs[part][which] for part in ("train", "test")]
+        paths = [pairs[part][which].path for part in ("train", "test")]
         return np.concatenate(
-            [rows for path in paths for rows in idx.rows_of(str(path), 0, idx.shape_of(str(path))[0], 10_000)]
+            [rows for path in paths for rows in idx.rows_of(path, 0, idx.shape_of(path)[0], 10_000)]
         )
 
     images, labels = whole(0), whole(1)
