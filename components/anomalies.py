@@ -113,8 +113,8 @@ def leakage(duplicates: dict[str, Any], counts: dict[str, int], tolerated: float
             message = f"{said}{_example(duplicates, 'exact', split)}"
             found.append(Anomaly("warning", "leakage", message))
         near = _leaked(duplicates, "near", split)
-        if near:
-            share = near / max(counts[split], 1)
+        share = near / max(counts[split], 1)
+        if share > tolerated:  # a few that look much the same are in any large set
             message = (
                 f"{near} of {counts[split]} {split} records ({share:.1%}) are nearly equal to one of the training "
                 f"split: what is measured there may be flattered{_example(duplicates, 'near', split)}"

@@ -25,6 +25,7 @@ from components.errors import ConfigError, DataError
 from components.modalities import Summary
 from components.music_events import Events
 from components.music_features import anomalies, summarise
+from components.music_likeness import alike, signatures
 from components.music_samples import decode, write_samples
 from components.music_sources import SOURCES, Read, files, plan, preflight, read
 from components.music_windows import encode, shape_of, transposed
@@ -37,6 +38,7 @@ __all__ = [
     "RECORD",
     "SOURCES",
     "Read",
+    "alike",
     "anomalies",
     "decode",
     "encode",
@@ -44,7 +46,7 @@ __all__ = [
     "plan",
     "preflight",
 ]
-__all__ += ["read", "summarise", "write_samples"]
+__all__ += ["read", "signatures", "summarise", "write_samples"]
 
 KIND = "tokens"
 TEMPO, VELOCITY = 90.0, 80  # of samples, where the training split says nothing

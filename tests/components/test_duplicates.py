@@ -143,3 +143,15 @@ def test_lossless_and_compressed_cifar_images_are_found_as_the_same(test_data: P
     assert image_likeness.alike(originals, others).mean() <= 0.01
     bits = distance(image_likeness.signatures(originals), image_likeness.signatures(copies))
     assert (bits <= duplicates.MOST_BITS).mean() >= 0.8
+
+
+def test_a_transposed_chorale_is_nearly_the_same_piece(test_data: Path, tmp_path: Path) -> None:
+    pieces = json.loads((test_data / "jsb_chorales/jsb-chorales-quarter.json").read_text("utf-8"))
+    copied = [[[pitch + 2 for pitch in chord] for chord in piece] for piece in pieces["train"][:10]]
+    source = tmp_path / "chorales-quarter.json"
+    source.write_text(
+        json.dumps({"train": pieces["train"], "valid": pieces["valid"], "test": copied}), "utf-8"
+    )
+    ingest(DataSettings(source=f"chorales:{source}"), tmp_path / "records")
+    told = json.loads((tmp_path / "records/duplicates.json").read_text("utf-8"))["near"]
+    assert told["leaked"]["test"] == 10
