@@ -33,7 +33,8 @@ READ, SHARD = "read", "shard"  # keys of the results
 
 def source_fingerprint(data: DataSettings) -> str:
     """A cheap fingerprint of a source: names, sizes and states of its files, not their bytes."""
-    files = modality_of(data.source).files(data.source)
+    modality = modality_of(data.source)
+    files = modality.files(data.source, modality.Read.parse(data.read))
     return fingerprint_of(data.source, [(file.path, file.bytes, file.state) for file in files])
 
 

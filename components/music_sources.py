@@ -68,7 +68,7 @@ def preflight(source: str, read: Read) -> None:
         _steps(path, read)
 
 
-def files(source: str) -> list[Entry]:
+def files(source: str, read: Read | None = None) -> list[Entry]:
     """The files behind a source, for its fingerprint."""
     from components import archives, storage
 

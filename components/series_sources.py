@@ -108,7 +108,7 @@ def preflight(source: str, read: Read) -> None:
     files(source)
 
 
-def files(source: str) -> list[Entry]:
+def files(source: str, read: Read | None = None) -> list[Entry]:
     """The tables, sorted."""
     where = location(source)
     found = storage.listing(where, SUFFIXES) if where else []

@@ -94,7 +94,7 @@ def preflight(source: str, read: Read) -> None:
         raise DataError(f"data.source '{source}': the file '{path}' is empty")
 
 
-def files(source: str) -> list[Entry]:
+def files(source: str, read: Read | None = None) -> list[Entry]:
     """The files behind a source, for its fingerprint."""
     from components import storage
 

@@ -8,7 +8,7 @@ A module of this folder offers:
     RECORD                        the columns of one record beside key, group and digest, as Arrow fields
     CONTENT                       the names of those by which two records are identical
     preflight(source, read)       DataError where the source is plainly not there
-    files(source)                 → the files behind a source (storage.Entry), for its fingerprint
+    files(source, read)           → the files behind a source (storage.Entry), for its fingerprint
     plan(source, read)            → chunks: small JSON-like descriptions that workers can read
     read(chunk, read)             → Record, Rejected or Block, one by one
     summarise(table)              → feature → Numeric or Categorical (components.accumulators)
