@@ -278,7 +278,9 @@ def test_sampled_binarisation_is_one_with_the_grey_s_probability() -> None:
 
 def augmented(x: np.ndarray, y: np.ndarray | None = None, seed: int = 0, **options: Any) -> dict[str, Any]:
     batch = {"x": x, "label": np.arange(len(x))} | ({} if y is None else {"y": y})
-    return images.augment(batch, images.Augment.parse(options), {"binarise": "none"}, np.random.default_rng(seed))
+    return images.augment(
+        batch, images.Augment.parse(options), {"binarise": "none"}, np.random.default_rng(seed)
+    )
 
 
 def test_nothing_is_changed_unless_asked() -> None:
