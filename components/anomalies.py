@@ -25,15 +25,20 @@ NEED_CLASSES = frozenset(  # what gate 2 measures with a classifier of the train
 )
 
 
-def rejections(counts: dict[str, int], records: Path, tolerated: float) -> list[Anomaly]:
-    """More unreadable records than the recipe tolerates; fewer are told."""
+def rejections(
+    counts: dict[str, int], records: Path, tolerated: float, rows: int | None = None
+) -> list[Anomaly]:
+    """More unreadable records than the recipe tolerates; fewer are told. `rows` is how many rows the records
+    hold, where a record is many and what is rejected is one."""
     if not counts[REJECTED]:
         return []
-    share = counts[REJECTED] / max(counts["read"], 1)
+    read = counts["read"] if rows is None else rows + counts[REJECTED]
+    share = counts[REJECTED] / max(read, 1)
     file = records / REJECTED / "rejected.jsonl"
     with file.open(encoding="utf-8") as lines:
         first = json.loads(next(lines))
-    said = f"{counts[REJECTED]} of {counts['read']} records ({share:.1%}) cannot be read"
+    what = "records" if rows is None else "rows"
+    said = f"{counts[REJECTED]} of {read} {what} ({share:.1%}) cannot be read"
     where = f"the first is {first['key']}: {first['reason']} ({first['remedy']}); all are in {file}"
     if share <= tolerated:
         return [Anomaly("warning", "rejected", f"{said} and are left out; {where}")]

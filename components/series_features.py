@@ -45,6 +45,17 @@ def summarise(table: pa.Table) -> dict[str, Feature]:
     return found
 
 
+def rows(summaries: dict[str, Summary]) -> int:
+    """Steps of all series, those without a value included: what a rejected row is one of."""
+    return sum(
+        max(
+            (feature.total for name, feature in summary.features.items() if name.startswith("value")),
+            default=0,
+        )
+        for summary in summaries.values()
+    )
+
+
 def _numeric(values: np.ndarray) -> Numeric:
     missing = np.isnan(values)
     return Numeric.of(values[~missing], missing=int(missing.sum()))

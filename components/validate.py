@@ -52,14 +52,16 @@ def validate(
     found = read_json(statistics / "statistics.json")
     counts, name = found["counts"], found["modality"]
     summaries = summaries_of(found)
+    module = modalities()[name]
+    rows = module.rows(summaries) if hasattr(module, "rows") else None
     odd = [
-        *anomalies.rejections(counts, records, data.max_rejected),
+        *anomalies.rejections(counts, records, data.max_rejected, rows),
         *anomalies.empty_splits(counts),
         *anomalies.small_batches(name, summaries["train"], data, train.batch_size),
         *anomalies.leakage(found["duplicates"], counts, data.max_leaked),
     ]
     if all(counts[split] for split in SPLITS):
-        odd += modalities()[name].anomalies(summaries)
+        odd += module.anomalies(summaries)
         odd += anomalies.missing_classes(name, summaries["train"], model, gates)
     if schema is not None:
         odd += _breaches(schema, name, summaries)

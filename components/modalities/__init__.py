@@ -14,6 +14,7 @@ A module of this folder offers:
     summarise(table)              → feature → Numeric or Categorical (components.accumulators)
     anomalies(summaries)          → what is wrong with these data, beyond schema and drift
     examples(summary, encode)     → how many at least, only where a record is not just one
+    rows(summaries)               → how many rows the records hold, only where what is rejected is a row
     fit(summaries, encode, tables)→ encoding, JSON-like: all that encode and decode need;
                                     `tables()` reads the training records again
     spec(encoding)                → Spec

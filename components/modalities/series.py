@@ -16,7 +16,7 @@ from pydantic import Field
 
 from components.errors import DataError
 from components.modalities import Summary
-from components.series_features import anomalies, lost_windows, named, summarise
+from components.series_features import anomalies, lost_windows, named, rows, summarise
 from components.series_records import CONTENT, RECORD, read
 from components.series_samples import decode, write_samples
 from components.series_sources import SOURCES, Read, files, plan, preflight
@@ -36,7 +36,7 @@ __all__ = [
     "plan",
     "preflight",
 ]
-__all__ += ["read", "summarise", "write_samples"]
+__all__ += ["read", "rows", "summarise", "write_samples"]
 
 KIND = "series"
 FREE_VALUES = 100_000_000  # of all training windows, however much they overlap

@@ -351,3 +351,18 @@ def test_the_splits_of_real_data_are_no_alarm(test_data: Path, tmp_path: Path, s
     assert report["verdict"] == "pass"
     assert report["drift"]
     assert not [entry for entry in report["drift"] if entry["drifted"]]
+
+
+def test_a_bad_row_of_a_series_is_one_of_its_rows(tmp_path: Path) -> None:
+    lines = [f"{1900 + i},{i * i % 17}" for i in range(200)]
+    lines[50] = "1950,soon"
+    (tmp_path / "s.csv").write_text("\n".join(["year,value", *lines]) + "\n", "utf-8")
+    data = DataSettings(source=f"series:{tmp_path / 's.csv'}")
+    ingest(data, tmp_path / "records")
+    statistics(tmp_path / "records", tmp_path / "statistics")
+    report = validate(
+        tmp_path / "records", tmp_path / "statistics", tmp_path / "report", data, TrainSettings(batch_size=1)
+    )
+    (told,) = (one for one in report["anomalies"] if one["rule"] == "rejected")
+    assert told["severity"] == "warning"
+    assert told["message"].startswith("1 of 201 rows (0.5%) cannot be read and are left out")
