@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components import tables
+from components import csv_tables, tables
 from components.errors import DataError
 from components.tables import Bad, Row
 
@@ -67,18 +67,40 @@ def test_what_the_csv_module_writes_reads_back_under_any_size_of_chunks(
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(body=st.binary(max_size=200), size=st.integers(1, 50))
-def test_any_bytes_are_rows_bad_rows_or_one_sentence(
-    tmp_path_factory: pytest.TempPathFactory, body: bytes, size: int
+@given(
+    body=st.lists(
+        st.sampled_from([b"a", b'"', b",", b"\n", b"\r\n", b"\r", b"\0", b"\xff", b"\xc3\xa9", b" "])
+    ),
+    size=st.integers(1, 20),
+)
+def test_the_rows_of_any_file_are_the_same_whatever_the_size_of_chunks(
+    tmp_path_factory: pytest.TempPathFactory, body: list[bytes], size: int
 ) -> None:
     file = tmp_path_factory.mktemp("csv") / "t.csv"
-    file.write_bytes(b"a,b\n" + body)
+    file.write_bytes(b"a,b\n" + b"".join(body))
+    read = rows_of(file, size)
+    assert read == rows_of(file, 10**9)
+    for row in read:
+        assert isinstance(row, Bad) or (set(row.values) == {"a", "b"} and None not in row.values.values())
+    chunks = tables.csv_chunks(str(file), size)
+    ends = [4, *(chunk["stop"] for chunk in chunks)]
+    assert [chunk["start"] for chunk in chunks] == ends[:-1]
+    assert ends[-1] == file.stat().st_size
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(body=st.binary(max_size=200), size=st.integers(1, 50), name=st.sampled_from(["t.csv", "t.csv.gz"]))
+def test_any_bytes_are_rows_bad_rows_or_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, body: bytes, size: int, name: str
+) -> None:
+    file = tmp_path_factory.mktemp("csv") / name
+    file.write_bytes(body)
     try:
         read = rows_of(file, size)
     except DataError:
         return
-    for row in read:
-        assert isinstance(row, Bad) or (set(row.values) == {"a", "b"} and None not in row.values.values())
+    columns = tables.csv_columns(str(file))
+    assert all(isinstance(row, Bad) or list(row.values) == columns for row in read)
 
 
 def test_blocks_hold_the_same_rows(tmp_path: Path) -> None:
@@ -117,6 +139,16 @@ def test_blocks_hold_the_same_rows(tmp_path: Path) -> None:
             b"a,b\n1,2\n4,5" + b"x" * 200_000 + b"\n6,7\n",
             [(2, "1", "2"), (3, "unreadable-row"), (4, "6", "7")],
         ),
+        (b'a,b\n1,5" pipe\n3,4\n', [(2, "1", '5" pipe'), (3, "3", "4")]),
+        (b'a,b\n1,"x"y\n3,4\n', [(2, "unreadable-row"), (3, "3", "4")]),
+        (b'a,b\n1,2\n3,"4\n5,6\n', [(2, "1", "2"), (3, "open-quote")]),
+        (b'a,b\n3,"4\n5,6\n7,"8"\n9,0\n', [(2, "unreadable-row"), (5, "9", "0")]),
+        (
+            b'a,b\n3,"4\n' + b"5,6\n" * 40_000,
+            [(2, "open-quote"), *[(i, "5", "6") for i in range(32771, 40003)]],
+        ),
+        (b'"a\nb",c\n1,2\n', [(3, "1", "2")]),
+        (b'"a,b,c";d\n1;2\n', [(2, "1", "2")]),
         (b" a , b \n1,2\n", [(2, "1", "2")]),
         (b"a\n1\n \n2\n\n", [(2, "1"), (3, " "), (4, "2")]),
     ],
@@ -135,6 +167,9 @@ def test_one_policy_for_what_people_have(tmp_path: Path, body: bytes, expected: 
         ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8 but UTF-16"),
         (b"caf\xe9,b\n1,2\n", "the header is not UTF-8"),
         (b"PK\x03\x04\0\0\0", "is not UTF-8 but UTF-16, or no text"),
+        (b'a,"b\n1,2\n', r"the header cannot be read \(unexpected end of data\)"),
+        (b"x" * 2_000_000, r"the header cannot be read \(field larger than field limit"),
+        (b"x," * 1_000_000, "the header is longer than 1,000,000 bytes"),
     ],
 )
 def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path, body: bytes, sentence: str) -> None:
@@ -143,16 +178,31 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path, body: bytes, se
     assert "table.csv" in str(error.value)
 
 
-def test_a_quote_that_is_never_closed_ends_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_open_quote_says_which_lines_it_takes(tmp_path: Path) -> None:
+    *_, bad = of_bytes(tmp_path, b'a,b\n1,2\n3,"4\n5,6\n7,8\n')
+    assert bad == Bad(3, "open-quote", "lines 3 to 5: a quote is opened and not closed", "close it")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.jsonl"])
+def test_a_line_without_end_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(tables, "RECORD_BYTES", 1000)
-    file = tmp_path / "t.csv"
-    file.write_text('a,b\n1,2\n3,"4\n' + "5,6\n" * 1000, "utf-8")
-    with pytest.raises(
-        DataError, match="the record at line 3 has no end for 1,000 bytes: a quote is not closed"
-    ):
-        rows_of(file, 300)
+    monkeypatch.setattr(csv_tables, "BLOCK_BYTES", 500)
+    monkeypatch.setattr(csv_tables, "RECORD_BYTES", 1000)
+    body = b"a,b\n" + b"1" * 5000 + b"\n"
+    (tmp_path / name).write_bytes(gzip.compress(body) if name.endswith("gz") else body)
+    read = objects_of if name == "t.jsonl" else rows_of
+    with pytest.raises(DataError, match=f"{name}': a line of more than 1,000 bytes: this is no table"):
+        read(tmp_path / name, 100)
+
+
+def objects_of(file: Path, size: int) -> list[Any]:
+    return [row for chunk in tables.jsonl_chunks(str(file), size) for row in tables.jsonl_rows(chunk)]
+
+
+def test_a_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.csv' cannot be opened: No such file"):
+        rows_of(tmp_path / "none.csv")
 
 
 def test_a_compressed_table_is_the_same(tmp_path: Path) -> None:
@@ -180,7 +230,7 @@ def test_numbers() -> None:
     for text in ("inf", "-inf", "1e999"):
         with pytest.raises(ValueError, match="is not finite"):
             tables.number(text)
-    for text in ("five", "1,5", "1 2", "0x10"):
+    for text in ("five", "1,5", "1 2", "0x10", "1_000"):
         with pytest.raises(ValueError, match="is no number"):
             tables.number(text)
 
@@ -198,7 +248,16 @@ def test_times() -> None:
         assert tables.moment(text) == noon
     assert tables.moment("1949-01") == datetime(1949, 1, 1, tzinfo=UTC)
     assert tables.moment("1749") == datetime(1749, 1, 1, tzinfo=UTC)
-    for text in ("1-01", "soon", "2024-13-01", "", "99999999999999999999"):
+    for text in (
+        "1-01",
+        "soon",
+        "2024-13-01",
+        "2024-+5",
+        "",
+        "99999999999999999999",
+        "0001-01-01T00:00+14:00",
+        "05/31/2024",
+    ):
         with pytest.raises(ValueError, match="is no time"):
             tables.moment(text)
 
@@ -209,7 +268,9 @@ def test_times() -> None:
 @pytest.mark.parametrize("size", [1, 30, 10**6])
 def test_jsonl(tmp_path: Path, size: int) -> None:
     file = tmp_path / "t.jsonl"
-    file.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\n{"a": "x\\ny"}\n[1]\n{"a": \nnull\n{"a": "\xff"}\n{"a": 2}')
+    file.write_bytes(
+        b'\xef\xbb\xbf{"a": 1}\n\n{"a": "x\\ny"}\n[1]\n{"a": \nnull\n{"a": "\xff"}\n{"a": 2}\n{"a": "\\ud83d"}\n'
+    )
     read = [row for chunk in tables.jsonl_chunks(str(file), size) for row in tables.jsonl_rows(chunk)]
     assert [(r.number, r.rule) if isinstance(r, Bad) else r for r in read] == [
         (1, {"a": 1}),
@@ -219,6 +280,7 @@ def test_jsonl(tmp_path: Path, size: int) -> None:
         (6, "not-an-object"),
         (7, "not-utf8"),
         (8, {"a": 2}),
+        (9, "not-json"),
     ]
 
 
