@@ -70,7 +70,7 @@ def complaint(done) -> str:
         (
             ["tiny.yaml", *changes("data.source=images:nothing")],
             3,
-            "no .jpeg, .jpg, .png file under 'nothing'",
+            "there is no image in 'nothing'",
         ),
         (["text-hmm", *changes("data.source=text:empty.txt")], 3, "the file 'empty.txt' is empty"),
     ],
