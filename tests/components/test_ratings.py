@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components import csv_tables, rating_records
 from components.errors import DataError
 from components.ingest import SPLITS, ingest, shards_of
 from components.modalities import ratings
@@ -100,6 +102,124 @@ def test_split_by_time_puts_the_latest_in_test(tmp_path: Path) -> None:
     assert abs(len(found["validation"]) - 0.1 * count) <= 2
 
 
+def test_the_cuts_by_time_hold_though_one_clock_is_far_off(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "r.csv")
+    file.write_text(file.read_text("utf-8") + "u0,late,3,200000000000\nu0,early,3,-60000000000\n", "utf-8")
+    found = ingested(file, tmp_path / "records", split="time")
+    count = len(all_ratings()) + 2
+    assert abs(len(found["test"]) - 0.1 * count) <= 2
+    assert abs(len(found["validation"]) - 0.1 * count) <= 2
+
+
+def test_ratings_of_one_moment_stay_together(tmp_path: Path) -> None:
+    file = tmp_path / "r.csv"
+    rows = [f"u{user},i1,{user % 5},{user // 50}" for user in range(500)]
+    file.write_text("\n".join(["user,item,rating,time", *rows]), "utf-8")
+    found = ingested(file, tmp_path / "records", split="time")
+    assert {split: {row["time"] for row in found[split]} for split in SPLITS} == {
+        "train": set(range(8)),
+        "validation": {8},
+        "test": {9},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1717156800", 1717156800),
+        ("1717156800000", 1717156800),
+        ("1717156800.5", 1717156800.5),
+        ("2024-05-31T12:00:00", 1717156800),
+        ("2024-05-31 14:00+02:00", 1717156800),
+        ("7", 7),
+    ],
+)
+@pytest.mark.parametrize("other", ["1", "soon", "1 "])
+def test_a_time_is_read_the_same_whatever_stands_in_other_rows(text: str, seconds: float, other: str) -> None:
+    assert rating_records.times_of((text, other))[0] == seconds
+
+
+def test_names_with_slashes_and_blanks_keep_their_keys_apart(tmp_path: Path) -> None:
+    file = tmp_path / "r.csv"
+    names = ["a/b,c", "a,b/c", "a%2Fb,c", " caf\u00e9 ,c", '"x,y",c']
+    file.write_text("user,item,rating\n" + "".join(f"{name},3\n" for name in names), "utf-8")
+    found = ingested(file, tmp_path / "records")
+    assert {row["key"] for split in SPLITS for row in found[split]} == {
+        "a%2Fb/c",
+        "a/b%2Fc",
+        "a%252Fb/c",
+        "caf\u00e9/c",
+        "x,y/c",
+    }
+
+
+def test_the_fold_of_a_csv_is_its_test_split(tmp_path: Path) -> None:
+    file = tmp_path / "r.csv"
+    rows = [f"u{n},i{n % 7},3,{n % 5}" for n in range(500)]
+    file.write_text("\n".join(["user,item,rating,fold", *rows]), "utf-8")
+    found = ingested(file, tmp_path / "records", split="fold", fold=2)
+    assert {row["user"] for row in found["test"]} == {f"u{n}" for n in range(2, 500, 5)}
+    assert len(found["train"]) > len(found["validation"]) > 0
+
+
+def test_a_record_stays_on_its_side_when_data_grow(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "r.csv")
+    before = ingested(file, tmp_path / "before")
+    file.write_text(file.read_text("utf-8") + "".join(f"new{n},i1,3,{n}\n" for n in range(300)), "utf-8")
+    after = ingested(file, tmp_path / "after")
+    for split in SPLITS:
+        assert {row["key"] for row in before[split]} <= {row["key"] for row in after[split]}
+
+
+def test_many_chunks_give_the_records_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_csv(tmp_path / "r.csv")
+    once = ingested(file, tmp_path / "once")
+    small = functools.partial(csv_tables.csv_chunks, bytes_=700)
+    monkeypatch.setattr("components.tables.csv_chunks", small)
+    assert len(ratings.plan(f"ratings:{file}", ratings.Read())) > 10
+    assert ingested(file, tmp_path / "many") == once
+
+
+@pytest.mark.parametrize("pattern", ["*.csv", "part-?.csv"])
+def test_a_pattern_names_many_files(tmp_path: Path, pattern: str) -> None:
+    for n in range(3):
+        (tmp_path / f"part-{n}.csv").write_text(f"user,item,rating\nu{n},i,4\n", "utf-8")
+    found = ingested(tmp_path / pattern, tmp_path / "records")
+    assert sorted(row["key"] for split in SPLITS for row in found[split]) == ["u0/i", "u1/i", "u2/i"]
+
+
+def test_the_rows_of_movielens_are_checked_too(tmp_path: Path) -> None:
+    lines = [
+        b"1::2::3::4",
+        b"",
+        b"1::2::3",
+        b"caf\xe9::2::3::4",
+        b"1::\0::3::4",
+        b"2::2::4.5::5\r",
+        b"3::2::5::6",
+    ]
+    (tmp_path / "ratings.dat").write_bytes(b"\n".join(lines))
+    found = ingested(tmp_path, tmp_path / "records")
+    assert sorted(row["key"] for split in SPLITS for row in found[split]) == ["1/2/4", "2/2/5", "3/2/6"]
+    told = [json.loads(row) for row in (tmp_path / "records/rejected/rejected.jsonl").open()]
+    assert [(row["key"], row["rule"]) for row in told] == [
+        ("ratings.dat#3", "ragged-row"),
+        ("ratings.dat#4", "not-utf8"),
+        ("ratings.dat#5", "nul"),
+    ]
+
+
+def test_the_fingerprint_covers_every_file_that_an_option_reads(tmp_path: Path) -> None:
+    for name in ("u1.base", "u1.test", "u2.base", "u.data", "u.item", "README"):
+        (tmp_path / name).write_text("1\t2\t3\t4\n", "utf-8")
+    assert [Path(entry.path).name for entry in ratings.files(f"ratings:{tmp_path}")] == [
+        "u.data",
+        "u1.base",
+        "u1.test",
+        "u2.base",
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "rule"),
     [
@@ -112,6 +232,10 @@ def test_split_by_time_puts_the_latest_in_test(tmp_path: Path) -> None:
         ("u1,i1,7,1", "out-of-scale"),
         ("u1,i1,0,1", "out-of-scale"),
         ("u1,i1,3,soon", "no-time"),
+        ("u1,i1,3,", "no-time"),
+        ("u1,i1,3,1e300", "no-time"),
+        ("u1,i1,1_0,1", "no-rating"),
+        ('u1,i1,3,"1', "open-quote"),
         ("u1,i1,3", "ragged-row"),
         ("u1,i1,3,1,1", "ragged-row"),
         ("u1,i1,\0,1", "nul"),
@@ -155,6 +279,17 @@ def test_a_source_that_is_not_there(tmp_path: Path) -> None:
         ingested(tmp_path / "nowhere.csv", tmp_path / "records")
     with pytest.raises(DataError, match=r"holds none of ratings\.csv"):
         ingested(tmp_path, tmp_path / "records")
+    with pytest.raises(DataError, match="no file matches"):
+        ingested(tmp_path / "*.csv", tmp_path / "records")
+    with pytest.raises(DataError, match="name a file or a folder"):
+        ratings.preflight("ratings:", ratings.Read())
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "u1.base").write_text("1\t2\t3\t4\n", "utf-8")
+        with pytest.raises(
+            DataError, match="holds only folds" if name == "a" else "two files called u1.base"
+        ):
+            ingested(tmp_path, tmp_path / "records")
 
 
 def test_users_and_items_are_those_of_training(tmp_path: Path) -> None:
