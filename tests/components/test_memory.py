@@ -63,4 +63,4 @@ def test_ten_times_the_data_need_no_more_memory(tmp_path: Path) -> None:
     many = peaks(idx_file(tmp_path / "many", 570_000), tmp_path / "large")  # 2.3 GB
     print(few, many)
     for step, peak in few.items():
-        assert many[step] < 1.15 * peak, f"{step}: {peak:.0f} MB became {many[step]:.0f} MB"
+        assert many[step] < 1.25 * peak, f"{step}: {peak:.0f} MB became {many[step]:.0f} MB"
