@@ -280,7 +280,7 @@ def test_jsonl(tmp_path: Path, size: int) -> None:
         (6, "not-an-object"),
         (7, "not-utf8"),
         (8, {"a": 2}),
-        (9, "not-json"),
+        (9, {"a": "\ud83d"}),
     ]
 
 
