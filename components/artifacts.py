@@ -63,6 +63,8 @@ def writing(folder: Path, step: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             shutil.rmtree(stale, ignore_errors=True)
         temporary.mkdir()
         yield temporary, manifest
+        for torn in temporary.rglob(".*.tmp"):  # of a worker that died, and whose work another did again
+            torn.unlink()
         seal(temporary, manifest)
         if folder.is_dir():
             shutil.rmtree(folder)

@@ -128,6 +128,7 @@ def test_dask_replaces_a_worker_that_dies_in_the_middle_of_a_shard(
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # Beam's own threads
 def test_a_dead_worker_process_ends_the_step_and_a_second_run_gives_the_same_bytes(
     source: Path, expected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
