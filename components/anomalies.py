@@ -110,8 +110,8 @@ def leakage(duplicates: dict[str, Any], counts: dict[str, int], tolerated: float
         if share > tolerated:
             message = (
                 f"{said}, and the recipe tolerates {tolerated:.1%} (data.max_leaked), because they flatter what "
-                "is measured: set data.split.by to content, which keeps equal records on one side, or remove "
-                f"them from the source{_example(duplicates, 'exact', split)}"
+                "is measured: set data.split.by to content, which keeps equal records on one side where the source "
+                f"has no official parts, remove them from the source, or raise data.max_leaked{_example(duplicates, 'exact', split)}"
             )
             found.append(Anomaly("error", "leakage", message))
         elif exact:

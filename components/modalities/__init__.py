@@ -116,6 +116,8 @@ def modality_of(source: str) -> ModuleType:
     for module in modalities().values():
         if scheme in module.SOURCES:
             return module
+    if source.startswith(f"{scheme}://"):
+        raise ConfigError(f"data.source '{source}': say what it holds first, e.g. images:{source}")
     raise ConfigError(f"data.source '{source}': unknown source{did_you_mean(scheme, sources())}")
 
 
