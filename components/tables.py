@@ -91,13 +91,14 @@ def parquet_chunks(path: str, bytes_: int = CHUNK_BYTES) -> list[dict[str, Any]]
     Raises:
         DataError: not a Parquet file.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with storage.opened(path) as stream:
             told = pq.ParquetFile(stream).metadata
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # whatever Arrow makes of damaged bytes
         raise DataError(f"'{path}' cannot be read as Parquet: {error}") from error
     chunks: list[dict[str, Any]] = []
     row, size = 0, bytes_
@@ -127,5 +128,7 @@ def parquet_tables(chunk: dict[str, Any], columns: list[str] | None = None) -> I
             for batch in file.iter_batches(row_groups=chunk["groups"], columns=columns, batch_size=8192):
                 yield row, pa.Table.from_batches([batch])
                 row += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # whatever Arrow makes of damaged bytes
         raise DataError(f"'{chunk['path']}' is damaged near row {row}: {error}") from error

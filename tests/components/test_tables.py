@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -301,3 +302,21 @@ def test_parquet(tmp_path: Path) -> None:
     file.write_bytes(body[:50] + bytes(200) + body[250:])
     with pytest.raises(DataError, match=r"is damaged near row \d+|cannot be read"):
         list(tables.parquet_tables(tables.parquet_chunks(str(file))[0]))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=5))
+def test_a_damaged_parquet_file_is_one_sentence_or_its_rows(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]
+) -> None:
+    file = tmp_path_factory.mktemp("parquet") / "t.parquet"
+    pq.write_table(pa.table({"a": range(100), "b": [str(i) for i in range(100)]}), file, row_group_size=30)
+    body = bytearray(file.read_bytes())
+    for place, value in changes:
+        body[-1 - place % len(body)] = value
+    file.write_bytes(body)
+    with contextlib.suppress(DataError):
+        for chunk in tables.parquet_chunks(str(file), 500):
+            for first, table in tables.parquet_tables(chunk):
+                assert first >= 0
+                assert table.num_rows > 0
