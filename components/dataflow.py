@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from components import errors
 from components.errors import ConfigError, MozartError, ResourceError
 from components.runners import engine, options
 from components.settings import BeamSettings
 
-DEAD_WORKER = ("Channel closed prematurely", "KilledWorker", "Socket closed")
+DEAD_WORKER = ("Channel closed prematurely", "KilledWorker", "Socket closed", "CANCELLED: client cancelled")
+TOLD = re.compile(r"components\.errors\.(\w+): (.+?)(?: \[while running|\\n|\n|$)")  # by a worker elsewhere
 Stage = Callable[[Any, list[Any]], Iterable[tuple[str, Any]]]
 
 
@@ -73,6 +76,9 @@ def _run(
         own = error.__context__  # Beam raises a copy with its step's name, an OSError as a RuntimeError
         if getattr(error, "_tagged_with_step", False) and isinstance(own, MozartError | OSError):
             raise own from None
+        told = TOLD.search(str(error))
+        if told and issubclass(kind := getattr(errors, told[1], Exception), MozartError):
+            raise kind(told[2]) from error
         if any(sign in f"{type(error).__name__} {error}" for sign in DEAD_WORKER):
             raise ResourceError(
                 "a worker process of Beam ended while it worked (killed, or out of memory): run again, with fewer "

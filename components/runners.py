@@ -1,7 +1,7 @@
 """Who runs a Beam pipeline: the pinned in-process runner, its processes, or an existing engine.
 
-Verified here by tests: local, local with workers, portable (job service and external worker pool), dask.
-Not verified until someone runs them: flink (its test wants Beam's job server jar), spark, dataflow.
+Verified here by tests: local, local with workers, portable (job service and external worker pool), dask,
+flink (its tests want Beam's job server jar). Not verified until someone runs them: spark, dataflow.
 
 | runner   | what it needs                                                                          |
 | local    | nothing; workers > 1 are processes of this machine                                     |

@@ -16,9 +16,8 @@ import pytest
 from PIL import Image
 
 from components.artifacts import reading
-from components.errors import ResourceError
+from components.errors import DataError, ResourceError
 from components.ingest import ingest
-from components.runners import JAR
 from components.settings import BeamSettings, DataSettings
 from components.statistics import statistics
 from components.transform import transform
@@ -142,6 +141,10 @@ def test_a_dead_worker_process_ends_the_step_and_a_second_run_gives_the_same_byt
     assert line(source, tmp_path, BeamSettings(workers=2)) == expected
 
 
-@pytest.mark.skipif(not os.environ.get(JAR), reason=f"{JAR} names no Flink job server jar")
-def test_flink(source: Path, expected: dict[str, Any], tmp_path: Path) -> None:
-    assert line(source, tmp_path, BeamSettings(runner="flink", workers=2)) == expected
+def test_what_a_worker_process_finds_wrong_is_said_in_its_own_sentence(tmp_path: Path) -> None:
+    for part, rank in (("images", 3), ("labels", 1)):
+        header = bytes([0, 0, 8, rank]) + b"".join(n.to_bytes(4, "big") for n in (3, 2, 2)[:rank])
+        (tmp_path / f"train-{part}-idx{rank}-ubyte").write_bytes(header + bytes(3))
+    data = DataSettings(source=f"idx:{tmp_path}", beam=BeamSettings(workers=2))
+    with pytest.raises(DataError, match=r"^'.*train-images.*holds 3 bytes: it is cut short or too long$"):
+        ingest(data, tmp_path / "records")
