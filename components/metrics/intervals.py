@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class Estimate:
     """`value` with bounds `low` and `high`, the `method` of the interval or `why` there is none.
 
     `extra` is what else belongs to the number (JSON-like), such as the uncorrected value as `plain`.
+    `without` `[SHARDS]` are the values without each shard of the rows, where they are known: two estimates
+    on the same shards then compare as a pair.
     """
 
     value: float
@@ -32,11 +34,30 @@ class Estimate:
     method: str = ""
     why: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    without: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def estimable(self) -> bool:
         """Whether there is an interval."""
         return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def plain(self) -> float:
+        """The value before any correction: what `without` belongs to."""
+        return float(self.extra.get("plain", self.value))
+
+    def scaled(self, factor: float) -> Estimate:
+        """This number times a positive factor."""
+        extra = {"plain": factor * self.plain}
+        without = tuple(factor * value for value in self.without)
+        low, high = factor * self.low, factor * self.high
+        return Estimate(factor * self.value, low, high, self.method, self.why, extra, without)
+
+    def told(self) -> dict[str, Any]:
+        """As a record keeps it: value, bounds, how they were found or why there are none."""
+        said: dict[str, Any] = {"value": self.value, "low": self.low, "high": self.high}
+        said |= {"interval": self.method} if self.estimable else {"no_interval": self.why}
+        return {**said, **self.extra}
 
 
 def shard_of(n: int) -> np.ndarray:
@@ -62,6 +83,18 @@ def wilson(successes: int, n: int) -> Estimate:
     return Estimate(share, low, high, "Wilson")
 
 
+def share(flags: np.ndarray) -> Estimate:
+    """The share of true ones among `flags` bool `[n]`: Wilson's interval, and what it is without each shard."""
+    flags = np.asarray(flags, bool)
+    found = wilson(int(flags.sum()), len(flags))
+    return replace(found, without=_without(flags.astype(np.float64)))
+
+
+def exactly(value: float) -> Estimate:
+    """A count of what is there, which has no sampling error: its bounds are itself."""
+    return Estimate(float(value), float(value), float(value), "counted")
+
+
 def mean(values: np.ndarray) -> Estimate:
     """The mean of independent `values` `[n]` with Student's interval; `extra` has the standard error.
 
@@ -79,7 +112,27 @@ def mean(values: np.ndarray) -> Estimate:
         return Estimate(centre, why="one value has no spread")
     error = float(values.std(ddof=1)) / math.sqrt(values.size)
     half = student(values.size - 1) * error
-    return Estimate(centre, centre - half, centre + half, "standard error", extra={"standard_error": error})
+    bounds = (centre - half, centre + half)
+    return Estimate(
+        centre, *bounds, "standard error", extra={"standard_error": error}, without=_without(values)
+    )
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> Estimate:
+    """Σ above / Σ below of `[n]` rows each, such as nats by tokens: a ratio of sums, with the jackknife.
+
+    Raises:
+        DataError: no rows, or a sum below the line that is not positive.
+    """
+    above, below = (np.asarray(part, np.float64).ravel() for part in (above, below))
+    if not above.size or above.size != below.size or not below.sum() > 0:
+        raise DataError("a ratio of sums needs rows on both sides and a positive sum below the line")
+    sums = [np.bincount(shard_of(len(part)), part, SHARDS) for part in (above, below)]
+    whole = float(above.sum() / below.sum())
+    rest = sums[1].sum() - sums[1]
+    if above.size < 2 * SHARDS or not (rest > 0).all():
+        return Estimate(whole, why=f"{above.size} rows are fewer than two a shard")
+    return jackknife(whole, (sums[0].sum() - sums[0]) / rest)
 
 
 def jackknife(whole: float, without: Sequence[float] | np.ndarray) -> Estimate:
@@ -110,7 +163,35 @@ def jackknife(whole: float, without: Sequence[float] | np.ndarray) -> Estimate:
         corrected + half,
         f"jackknife of {count} shards",
         extra={**extra, "standard_error": error},
+        without=tuple(parts.tolist()),
     )
+
+
+def difference(own: Estimate, other: Estimate) -> Estimate:
+    """`own` - `other`, of two models: as a pair where both know what they are without each shard (noise
+    that they share, such as that of the real examples, then cancels), else from the two intervals as if
+    they were independent, which is wider (Zou & Donner 2008)."""
+    if len(own.without) == len(other.without) == SHARDS:
+        paired = jackknife(own.plain - other.plain, np.subtract(own.without, other.without))
+        if paired.estimable:
+            corrected = own.value - other.value  # each by its own rule: a Wilson share stays as it is
+            shift = corrected - paired.value
+            return Estimate(corrected, paired.low + shift, paired.high + shift, f"paired {paired.method}")
+    value = own.value - other.value
+    if not (own.estimable and other.estimable):
+        return Estimate(value, why=own.why or other.why or "there is no interval")
+    low = math.hypot(own.value - own.low, other.high - other.value)
+    high = math.hypot(own.high - own.value, other.value - other.low)
+    return Estimate(value, value - low, value + high, "two independent intervals")
+
+
+def _without(values: np.ndarray) -> tuple[float, ...]:
+    """The mean of `values` `[n]` without each shard; nothing for fewer rows than two a shard."""
+    if len(values) < 2 * SHARDS:
+        return ()
+    shards = shard_of(len(values))
+    sums, counts = np.bincount(shards, values, SHARDS), np.bincount(shards, minlength=SHARDS)
+    return tuple(((sums.sum() - sums) / (len(values) - counts)).tolist())
 
 
 def bootstrap(

@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from components.errors import DataError
-from components.metrics.intervals import SHARDS, Estimate, bootstrap, holm, jackknife, mean, shard_of, wilson
+from components.metrics.intervals import (
+    SHARDS,
+    Estimate,
+    bootstrap,
+    difference,
+    exactly,
+    holm,
+    jackknife,
+    mean,
+    ratio,
+    shard_of,
+    share,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (372, 1000)])
@@ -104,3 +117,57 @@ def test_shards_are_even() -> None:
 
 def test_an_estimate_without_bounds_is_not_estimable() -> None:
     assert not Estimate(1.0).estimable
+
+
+def test_a_pair_on_the_same_rows_differs_by_less_than_two_strangers() -> None:
+    random = np.random.default_rng(5)
+    rows = random.normal(0, 10, 1000)
+    own, other = mean(rows + random.normal(0.1, 0.1, 1000)), mean(rows)
+    paired = difference(own, other)
+    assert paired.method.startswith("paired")
+    assert 0 < paired.low < 0.1 < paired.high
+    assert paired.value == pytest.approx(0.1, abs=0.02)
+    strangers = difference(
+        Estimate(own.value, own.low, own.high), Estimate(other.value, other.low, other.high)
+    )
+    assert strangers.high - strangers.low > 10 * (paired.high - paired.low)
+    assert strangers.low < 0 < strangers.high
+
+
+def test_a_model_differs_from_itself_by_nothing() -> None:
+    own = share(np.arange(100) % 3 == 0)
+    assert difference(own, own).told() == {
+        "value": 0.0, "low": 0.0, "high": 0.0, "interval": "paired jackknife of 20 shards"
+    }  # fmt: skip
+
+
+def test_independent_intervals_cover_the_difference() -> None:
+    random = np.random.default_rng(6)
+    found = [difference(*(wilson(int(random.binomial(80, p)), 80) for p in (0.3, 0.5))) for _ in range(300)]
+    assert 0.92 <= np.mean([one.low <= -0.2 <= one.high for one in found]) <= 0.99
+
+
+def test_a_difference_without_an_interval_says_why() -> None:
+    found = difference(Estimate(1.0, why="too few"), Estimate(0.5, 0.4, 0.6))
+    assert (found.value, found.estimable, found.why) == (0.5, False, "too few")
+
+
+def test_a_ratio_is_of_sums_and_covers() -> None:
+    random = np.random.default_rng(7)
+    found = []
+    for _ in range(200):
+        below = random.integers(1, 50, 200)
+        found.append(ratio(2 * below + random.normal(0, 5, 200), below))
+    assert 0.9 <= np.mean([one.low <= 2 <= one.high for one in found]) <= 1
+    assert found[-1].plain == pytest.approx(2, abs=0.2)
+
+
+def test_a_count_is_its_own_interval() -> None:
+    assert exactly(7).told() == {"value": 7.0, "low": 7.0, "high": 7.0, "interval": "counted"}
+
+
+def test_scaling_scales_everything() -> None:
+    own = mean(np.arange(100.0))
+    half = own.scaled(0.5)
+    assert (half.value, half.low, half.plain) == (own.value / 2, own.low / 2, own.value / 2)
+    assert difference(own, half).value == pytest.approx(own.value / 2)
