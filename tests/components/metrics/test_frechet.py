@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.errors import DataError
 from components.metrics.frechet import Moments, frechet_distance
 
 
@@ -115,9 +116,9 @@ def test_a_feature_that_is_not_finite_makes_the_distance_nan():
 
 
 def test_what_has_no_distance_is_refused():
-    with pytest.raises(ValueError, match="two examples, and there are 1"):
+    with pytest.raises(DataError, match="two examples, and there are 1"):
         distance(features(1)[:1], features(2))
-    with pytest.raises(ValueError, match="3 features cannot be compared with 6"):
+    with pytest.raises(DataError, match="3 features cannot be compared with 6"):
         distance(features(1)[:, :3], features(2))
-    with pytest.raises(ValueError, match=r"\[n, 6\]"):
+    with pytest.raises(DataError, match=r"\[n, 6\]"):
         Moments(6).add(np.zeros(6))
