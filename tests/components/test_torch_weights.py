@@ -77,7 +77,7 @@ def test_a_module_s_state_and_a_checkpoint_of_parameters(file):
 
 
 def test_a_whole_module_is_refused_for_it_is_code(file):
-    with pytest.raises(DataError, match="opcode NEWOBJ.*is it a state_dict"):
+    with pytest.raises(DataError, match=r"opcode NEWOBJ.*is it a state_dict"):
         file(FILES["whole_module"])
 
 
