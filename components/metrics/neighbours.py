@@ -1,149 +1,280 @@
-"""Nearest neighbours: precision and recall of samples, and how many are copies of training examples.
+"""Metrics of neighbours: precision, recall, density, coverage, the 1-NN test, and copies of training examples.
 
-All distances are exact and Euclidean, taken block by block: beside a float64 copy of the examples
-they need about 100 MB. A distance of less than a millionth of the two examples' own size is rounding
-and counts as 0, so that exact duplicates have distance 0 whatever their dtype.
+All read what components.metrics.comparison found in one exact pass. Distances are Euclidean; those that
+differ by rounding alone are equal.
+
+Precision: the share of samples inside at least one ball around a real example that reaches to its k-th
+nearest other one; recall swaps the roles (Kynkäänniemi et al. 2019). Density: the balls that a sample is
+in, on average and over k; coverage: the share of real examples whose own ball holds a sample (Naeem et
+al. 2020). All change with n, m and k: compare at equal ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from components.errors import DataError
+from components.metrics import intervals
+from components.metrics.closest import nearest_rows
+from components.metrics.comparison import REAL, SAMPLES, Comparison, compare
+from components.metrics.intervals import Estimate
+from components.metrics.pairs import Run, here
+from components.metrics.rows import Frame, InMemory, Rows, rows_of
 
-BLOCK = 2**22  # distances in one block: 32 MB
-ROUNDING = 1e-12  # of squared distances, relative
+EVIDENCE = 20  # pairs of a sample and a training example that are shown
+NOT_FINITE = "a feature is not finite"
 
 
 @dataclass(frozen=True)
-class Copies:
-    """`rate` of samples that are copies, the `expected` rate of held-out examples by the same rule,
-    and the distance `threshold`."""
+class Convention:
+    """How many neighbours make a ball, and whether it is without its boundary."""
 
-    rate: float
-    expected: float
-    threshold: float
-
-    @property
-    def excess(self) -> float:
-        """What is left of the rate beyond what unseen real examples would show."""
-        return self.rate - self.expected
+    k: int
+    strict: bool
 
 
-def precision_recall(real: np.ndarray, samples: np.ndarray, k: int = 3) -> tuple[float, float]:
-    """Improved precision and recall of `samples` `[m, d]` against `real` `[n, d]` (features).
+# Ours: as many neighbours as all four numbers are published with, and the boundary inside. Without it the
+# very neighbour that makes a ball lies outside of it, and where distances tie (few-valued features,
+# repeats) equal sets would not cover each other. Where none tie, ours and prdc's counts are the same.
+CONVENTIONS = {
+    "mozart": Convention(5, strict=False),
+    "prdc": Convention(5, strict=True),
+    "kynkaanniemi": Convention(3, strict=False),
+}
 
-    Precision is the share of samples inside at least one ball around a real example that reaches to
-    its k-th nearest other real example (boundary included); recall swaps the roles (Kynkäänniemi et
-    al. 2019). Both change with n and m, so compare at equal counts. NaN where a value is not finite.
+
+def neighbourhood(
+    real: np.ndarray | Rows,
+    samples: np.ndarray | Rows,
+    k: int | None = None,
+    *,
+    convention: str = "mozart",
+    run: Run = here,
+) -> dict[str, Estimate]:
+    """precision, recall, f1, density, coverage and duplicate_rate of `samples` `[m, d]` against `real` `[n, d]`.
+
+    Args:
+        k: another number of neighbours than the convention's.
+        convention: one of CONVENTIONS.
+
+    Raises:
+        DataError: no more than k examples on a side, or of different widths.
+    """
+    rule = CONVENTIONS[convention]
+    compared = compare(
+        real, samples, k or rule.k, strict=rule.strict, two_sample=False, kernel=False, run=run
+    )
+    return neighbourhood_of(compared)
+
+
+def neighbourhood_of(compared: Comparison) -> dict[str, Estimate]:
+    """See `neighbourhood`. Intervals are over the examples asked, the balls being what they are: a share's
+    is Wilson's. NaN, said so, where a value is not finite.
+    """
+    if not compared.finite:
+        names = ("precision", "recall", "f1", "density", "coverage", "duplicate_rate")
+        return {name: Estimate(math.nan, why=NOT_FINITE) for name in names}
+    n, m, k = compared.n, compared.m, compared.k
+    precision, recall = intervals.share(compared.inside()), intervals.share(compared.reached)
+    coverage = replace(intervals.share(compared.covered), extra={"expected": expected_coverage(n, m, k)})
+    repeats = {
+        name: count / size for (name, count), size in zip(compared.repeats.items(), (n, m), strict=True)
+    }
+    return {
+        "precision": precision,
+        "recall": recall,
+        "f1": _f1(precision, recall),
+        "density": intervals.mean(compared.balls / k),
+        "coverage": coverage,
+        "duplicate_rate": replace(intervals.exactly(repeats[SAMPLES]), extra={"real": repeats[REAL]}),
+    }
+
+
+def expected_coverage(n: int, m: int, k: int) -> float:
+    """What `m` samples of the very distribution of `n` real examples cover: 1 - Π (n - i)/(m + n - i), i to k.
+
+    1 - 2⁻ᵏ for many and n = m (Naeem et al. 2020, lemma 2): the coverage of a perfect model is not 1.
+    """
+    return 1 - math.prod((n - i) / (m + n - i) for i in range(1, k + 1))
+
+
+def _f1(precision: Estimate, recall: Estimate) -> Estimate:
+    """2PR/(P + R), with the two intervals carried over by its slopes (Zou & Donner 2008)."""
+
+    def f1(p: float, r: float) -> float:
+        return 2 * p * r / max(1e-5, p + r)
+
+    p, r = precision.value, recall.value
+    slopes = [2 * (other / max(1e-5, p + r)) ** 2 for other in (r, p)]
+    parts = list(zip(slopes, (precision, recall), strict=True))
+    low = f1(p, r) - math.hypot(*(slope * (part.value - part.low) for slope, part in parts))
+    high = f1(p, r) + math.hypot(*(slope * (part.high - part.value) for slope, part in parts))
+    if not p + r:
+        high = f1(precision.high, recall.high)
+    without = tuple(f1(*pair) for pair in zip(precision.without, recall.without, strict=False))
+    if len(precision.without) != len(recall.without):
+        without = ()
+    return Estimate(f1(p, r), max(low, 0.0), min(high, 1.0), "Wilson, of both shares", without=without)
+
+
+def two_sample(real: np.ndarray | Rows, samples: np.ndarray | Rows, *, run: Run = here) -> Estimate:
+    """1-NN two-sample test of `samples` `[m, d]` and `real` `[n, d]`: see `two_sample_of`."""
+    return two_sample_of(compare(real, samples, balls=False, kernel=False, run=run))
+
+
+def two_sample_of(compared: Comparison) -> Estimate:
+    """The share of all rows whose nearest other row is of their own set: 0.5 where nothing tells the sets
+    apart (Lopez-Paz & Oquab 2017), which takes as many samples as real examples.
+
+    `extra` has the share of each half: below 0.5 for samples that are copies, near 1 for the real half of
+    a collapsed model. A tie counts as half.
+
+    Raises:
+        DataError: fewer than two on a side.
+    """
+    if min(compared.n, compared.m) < 2:
+        raise DataError(
+            f"a 1-NN test needs two examples on each side, and there are {compared.n} real and {compared.m} "
+            "samples: give more"
+        )
+    if not compared.finite:
+        return Estimate(math.nan, why=NOT_FINITE)
+    flags = {
+        name: np.where(
+            compared.own[name] == compared.cross[name], 0.5, compared.own[name] < compared.cross[name]
+        )
+        for name in (REAL, SAMPLES)
+    }
+    halves = {name: float(flag.mean()) for name, flag in flags.items()}
+    every = np.concatenate([flags[REAL], flags[SAMPLES]])
+    found = intervals.wilson(round(every.sum()), len(every))
+    ties = {"ties": int((every == 0.5).sum())}
+    return replace(found, value=float(every.mean()), extra={**halves, **ties})
+
+
+def realism(
+    real: np.ndarray | Rows, samples: np.ndarray | Rows, k: int = 3, *, run: Run = here
+) -> np.ndarray:
+    """How far inside the support of `real` each sample lies, float64 `[m]`: the largest ratio of a real
+    example's radius to its distance, over balls no larger than the median one (Kynkäänniemi et al. 2019).
+
+    Above 1 inside of such a ball. From 256 features on it holds to three digits (float32). NaN where a
+    value is not finite.
 
     Raises:
         DataError: no more than k examples on a side.
     """
-    if min(len(real), len(samples)) <= k:
-        raise DataError(
-            f"precision and recall with {k} neighbours need more than {k} examples on each side, and there "
-            f"are {len(real)} real and {len(samples)} samples: give more or lower evaluate.neighbours"
-        )
-    real, samples = _centred(real, samples)
-    if not (np.isfinite(real).all() and np.isfinite(samples).all()):
-        return float("nan"), float("nan")
-    slack = 1 + 100 * ROUNDING  # a tie with the radius lies inside, whatever the rounding
-    real_radii, sample_radii = _radii(real, k) * slack, _radii(samples, k) * slack
-    inside_real = np.zeros(len(samples), bool)
-    inside_samples = np.zeros(len(real), bool)
-    for rows, squared in _squared_distances(samples, real):
-        inside_real[rows] = (squared <= real_radii).any(axis=1)
-        inside_samples |= (squared <= sample_radii[rows, None]).any(axis=0)
-    return float(inside_real.mean()), float(inside_samples.mean())
+    compared = compare(real, samples, k, two_sample=False, kernel=False, realism=True, run=run)
+    return compared.realism if compared.finite else np.full(compared.m, math.nan)
 
 
-def nearest(samples: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    samples: np.ndarray | Rows, training: np.ndarray | Rows, *, run: Run = here
+) -> tuple[np.ndarray, np.ndarray]:
     """Index `[m]` of and distance `[m]` to the nearest training example of each sample.
 
-    Arrays of any equal trailing shape are taken as flat vectors. Of equally near examples the first
-    counts, up to rounding. The distance is NaN where a sample is not finite.
+    Arrays of any equal trailing shape are taken as flat vectors. Of equally near examples one counts,
+    always the same. All distances are NaN where a value is not finite.
 
     Raises:
-        DataError: no training examples.
+        DataError: no training examples, or of another width.
     """
-    if not len(training):
+    rows, known = rows_of(samples), rows_of(training)
+    if not len(known):
         raise DataError("there are no training examples to look for neighbours in")
-    training, samples = _centred(training, samples)
-    index, distance = np.zeros(len(samples), np.int64), np.zeros(len(samples))
-    for rows, squared in _squared_distances(samples, training):
-        index[rows] = squared.argmin(axis=1)
-        # Again by subtraction: exact where the block's expansion |x|² + |y|² - 2xy has rounded, so
-        # that distances which are equal (binary images have many) come out equal.
-        neighbours = training[index[rows]]
-        exact = np.square(samples[rows] - neighbours).sum(axis=1)
-        size = np.square(samples[rows]).sum(axis=1) + np.square(neighbours).sum(axis=1)
-        distance[rows] = np.sqrt(np.where(exact <= ROUNDING * size, 0.0, exact))
-    return index, distance
+    frame = Frame.of(known, rows) if len(rows) else None
+    if frame is None:
+        return np.zeros(len(rows), np.int64), np.full(len(rows), math.nan)
+    squared, index = nearest_rows(rows, known, 1, frame, run=run)
+    return index[:, 0], frame.distance(squared[:, 0])
 
 
-def copies(samples: np.ndarray, training: np.ndarray, held_out: np.ndarray, quantile: float = 0.01) -> Copies:
+@dataclass(frozen=True)
+class Copies:
+    """What a search for copies of training examples found, by one rule for samples and held-out examples."""
+
+    rate: Estimate  # share of samples that are copies
+    expected: Estimate  # share of held-out examples that the same rule calls copies
+    excess: Estimate  # rate - expected
+    authentic: (
+        Estimate  # share of samples further from their nearest training example than that is from its own
+    )
+    threshold: float  # distance below which a sample is a copy
+    pairs: tuple[dict[str, Any], ...]  # the nearest: {"sample", "training", "distance"}, at most EVIDENCE
+
+
+def copies(
+    samples: np.ndarray | Rows,
+    training: np.ndarray | Rows,
+    held_out: np.ndarray | Rows,
+    quantile: float = 0.01,
+    *,
+    run: Run = here,
+) -> Copies:
     """How many of `samples` lie nearer to a training example than unseen real ones do.
 
     A copy is nearer to its nearest training example than the `quantile` of `held_out` examples, or
     equal to one. Strictly nearer, because distances of binary or coarse images tie: with "at most"
     a twentieth of honest samples could sit on the threshold and count. Equal ones count even where
     the threshold is 0 (held-out data with duplicates of training data); `expected` says how many
-    held-out examples the same rule would call copies.
+    held-out examples the same rule would call copies. The interval of `excess` takes both shares as
+    uncertain, since the threshold is an estimate. `authentic`: Alaa et al. (2022).
 
     Raises:
-        DataError: one of the three is empty.
+        DataError: one of the three is empty, or of another width.
     """
-    if not len(samples) or not len(held_out):
-        raise DataError(
-            f"a copy rate needs samples and held-out examples: {len(samples)} and {len(held_out)}"
-        )
-    both = np.concatenate([np.reshape(part, (len(part), -1)) for part in (samples, held_out)])
-    distance, unseen = np.split(nearest(both, training)[1], [len(samples)])
-    threshold = float(np.quantile(unseen, quantile))
-    if not np.isfinite(distance).all() or not np.isfinite(threshold):
-        return Copies(float("nan"), float("nan"), threshold)
-    rate, expected = (float(((d < threshold) | (d == 0)).mean()) for d in (distance, unseen))
-    return Copies(rate, expected, threshold)
+    rows, known, unseen = rows_of(samples), rows_of(training), rows_of(held_out)
+    if not len(rows) or not len(unseen):
+        raise DataError(f"a copy rate needs samples and held-out examples: {len(rows)} and {len(unseen)}")
+    if not len(known):
+        raise DataError("there are no training examples to look for neighbours in")
+    frame = Frame.of(known, rows, unseen)
+    if frame is None:
+        nan = Estimate(math.nan, why=NOT_FINITE)
+        return Copies(nan, nan, nan, nan, math.nan, ())
+    sizes = frame.sizes(known)
+    squared, index = nearest_rows(rows, known, 1, frame, sizes=sizes, run=run)
+    theirs, _ = nearest_rows(unseen, known, 1, frame, sizes=sizes, run=run)
+    own, others = (frame.distance(part[:, 0]) for part in (squared, theirs))
+    threshold = float(np.quantile(others, quantile))
+    rate, expected = (_share((part < threshold) | (part == 0)) for part in (own, others))
+    first = np.argsort(own, kind="stable")[:EVIDENCE].tolist()
+    return Copies(
+        rate,
+        expected,
+        intervals.difference(rate, expected),
+        _share(squared[:, 0] > _apart(known, index[:, 0], frame, sizes, run)),
+        threshold,
+        tuple({"sample": i, "training": int(index[i, 0]), "distance": float(own[i])} for i in first),
+    )
+
+
+def _apart(known: Rows, index: np.ndarray, frame: Frame, sizes: np.ndarray, run: Run) -> np.ndarray:
+    """Squared distance `[m]` of the training examples at `index` to their nearest other one."""
+    if len(known) == 1:
+        return np.zeros(len(index))
+    places, back = np.unique(index, return_inverse=True)
+    rows = InMemory(known.take(places), known.block)
+    return nearest_rows(rows, known, 1, frame, own=places, sizes=sizes, run=run)[0][back, 0]
+
+
+def _share(flags: np.ndarray) -> Estimate:
+    """Wilson's share, without what it is on each shard: two sets that are not paired are compared."""
+    return intervals.wilson(int(flags.sum()), len(flags))
+
+
+def precision_recall(real: np.ndarray, samples: np.ndarray, k: int = 3) -> tuple[float, float]:
+    """Precision and recall alone: see `neighbourhood`."""
+    found = neighbourhood(real, samples, k)
+    return found["precision"].value, found["recall"].value
 
 
 def copy_rate(
     samples: np.ndarray, training: np.ndarray, held_out: np.ndarray, quantile: float = 0.01
 ) -> float:
     """The share of samples that are copies: see `copies`. An honest model shows about `quantile`."""
-    return copies(samples, training, held_out, quantile).rate
-
-
-def _centred(reference: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 `[n, d]` about the reference's mean, where products cancel least."""
-    reference = np.array(reference, np.float64).reshape(len(reference), -1)
-    other = np.array(other, np.float64).reshape(len(other), -1)
-    mean = reference.mean(axis=0)
-    reference -= mean  # in place: these may be all training images
-    other -= mean
-    return reference, other
-
-
-def _radii(points: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance `[n]` of each point to its k-th nearest other point."""
-    blocks = _squared_distances(points, points)
-    # Each point's own distance, 0, is among them: the k-th other is the value at place k.
-    return np.concatenate([np.partition(squared, k, axis=1)[:, k] for _, squared in blocks])
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of `a` and their squared distances `[rows, len(b)]` to all of `b`, block by block."""
-    b_size = np.einsum("ij,ij->i", b, b)
-    count = max(1, BLOCK // len(b))
-    for start in range(0, len(a), count):
-        rows = slice(start, start + count)
-        size = np.square(a[rows]).sum(axis=1)[:, None] + b_size
-        squared = a[rows] @ b.T
-        squared *= -2
-        squared += size
-        size *= ROUNDING
-        squared *= squared > size  # rounding becomes 0, NaN stays
-        yield rows, squared
+    return copies(samples, training, held_out, quantile).rate.value
