@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from components.errors import DataError, IntegrityError
+from components.feature_networks import check_images, in_blocks, softmax
 
 WEIGHTS, FACTS = "classifier.safetensors", "classifier.json"
 FEATURES = 48  # few enough for a covariance from a few hundred test images
@@ -21,10 +22,14 @@ STEPS = 1000  # most training steps, whatever the data's size
 BATCH = 128
 SMALLEST = 8  # pixels on a side
 COARSEST = 7  # the side is halved until it is no longer than this
+ROWS = 256  # images at once, always: see in_blocks
+MAPS = tuple(f"stage{i}" for i in range(20))  # layers of which a map can be asked
 
 
-class Classifier:
-    """A trained network: `[n, H, W, C]` in [0, 1] → features, classes, accuracy."""
+class TrainedNetwork:
+    """A network of ours: images → [features, logits]. What a `FeatureNetwork` is, but for its kind."""
+
+    kind: str
 
     def __init__(self, network: Any) -> None:
         import tensorflow as tf
@@ -35,25 +40,28 @@ class Classifier:
         self.shape = tuple(network.input_shape[1:])
         self.classes = int(network.output_shape[1][-1])
         self.digest = digest(arrays_of(network.variables))
-        signature = [tf.TensorSpec((None, *self.shape), tf.float32)]
+        signature = [tf.TensorSpec((ROWS, *self.shape), tf.float32)]
         self._apply = tf.function(lambda x: network(x, training=False), input_signature=signature)
+        seen = [layer for layer in network.layers if layer.name in MAPS]
+        self.layers = tuple(layer.name for layer in seen)
+        looks = type(network)(network.inputs, [layer.output for layer in seen])
+        self._look = tf.function(lambda x: looks(x, training=False), input_signature=signature)
 
     @property
     def name(self) -> str:
-        """What distances in these features are labelled with: `classifier@` and the digest's start."""
-        return f"classifier@{self.digest[:8]}"
+        """What distances in these features are labelled with: the kind, `@` and the digest's start."""
+        return f"{self.kind}@{self.digest[:8]}"
 
     def features(self, x: np.ndarray) -> np.ndarray:
         """Penultimate features `[n, 48]` of images `[n, H, W, C]`, float64."""
         return self._run(x)[0].astype(np.float64)
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """The most probable class of each image, int64 `[n]`."""
-        return self._run(x)[1].argmax(axis=1)
+    def probabilities(self, x: np.ndarray) -> np.ndarray | None:
+        """See FeatureNetwork.probabilities: None, unless the logits are of classes."""
 
-    def accuracy(self, x: np.ndarray, label: np.ndarray) -> float:
-        """The share of images whose label is predicted."""
-        return float((self.predict(x) == np.asarray(label)).mean())
+    def maps(self, x: np.ndarray) -> list[np.ndarray]:
+        """What each convolution sees, after its ReLU: see FeatureNetwork.maps."""
+        return in_blocks(self._look, check_images(self.name, x, self.shape), ROWS)
 
     def save(self, folder: Path) -> None:
         """Writes the weights and the facts that rebuild the network: no code, no pickle."""
@@ -62,18 +70,52 @@ class Classifier:
         from keras_models.saving import arrays_of
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(arrays_of(self.network.variables), folder / WEIGHTS)
+        save_file(arrays_of(self.network.variables), folder / f"{self.kind}.safetensors")
         facts = {"shape": self.shape, "classes": self.classes, "digest": self.digest}
-        (folder / FACTS).write_text(json.dumps(facts, indent=1), "utf-8")
+        (folder / f"{self.kind}.json").write_text(json.dumps(facts, indent=1), "utf-8")
 
-    def _run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features and logits of all images, 512 at a time."""
-        x = np.asarray(x)
-        if x.shape[1:] != self.shape or not len(x):
-            raise DataError(f"{self.name} takes images {list(self.shape)}, and was given {list(x.shape)}")
-        parts = [self._apply(x[i : i + 512].astype(np.float32)) for i in range(0, len(x), 512)]
-        features, logits = zip(*parts)
-        return np.concatenate(features), np.concatenate(logits)
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The network that `save` wrote into `folder`.
+
+        Raises:
+            IntegrityError: the weights are not those that the facts name.
+        """
+        from safetensors.numpy import load_file
+
+        from keras_models.base import assign
+        from keras_models.saving import digest
+
+        facts = json.loads((folder / f"{cls.kind}.json").read_text("utf-8"))
+        weights = folder / f"{cls.kind}.safetensors"
+        arrays = load_file(weights)
+        if digest(arrays) != facts["digest"]:
+            raise IntegrityError(f"{weights} does not hold the tensors that {cls.kind}.json names")
+        network = feature_network(tuple(facts["shape"]), facts["classes"], seed=0)
+        assign(network.variables, [arrays[name] for name in sorted(arrays)])
+        return cls(network)
+
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
+        """Features and logits of all images."""
+        return in_blocks(self._apply, check_images(self.name, x, self.shape), ROWS)
+
+
+class Classifier(TrainedNetwork):
+    """A trained network: `[n, H, W, C]` in [0, 1] → features, classes, accuracy."""
+
+    kind = "classifier"
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """The share of certainty of each class, float64 `[n, classes]`."""
+        return softmax(self._run(x)[1])
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The most probable class of each image, int64 `[n]`."""
+        return self._run(x)[1].argmax(axis=1)
+
+    def accuracy(self, x: np.ndarray, label: np.ndarray) -> float:
+        """The share of images whose label is predicted."""
+        return float((self.predict(x) == np.asarray(label)).mean())
 
 
 def train_classifier(
@@ -94,7 +136,7 @@ def train_classifier(
     batch = min(BATCH, max(1, len(x) // 16))
     per_epoch = len(x) // batch
     steps = min(epochs * per_epoch, STEPS)
-    network = _network(tuple(x.shape[1:]), classes, seed)
+    network = feature_network(tuple(x.shape[1:]), classes, seed)
     step = _training_step(network, steps)
     for number in range(steps):
         place = number % per_epoch
@@ -106,23 +148,8 @@ def train_classifier(
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """The classifier that `Classifier.save` wrote into `folder`.
-
-    Raises:
-        IntegrityError: the weights are not those that the facts name.
-    """
-    from safetensors.numpy import load_file
-
-    from keras_models.base import assign
-    from keras_models.saving import digest
-
-    facts = json.loads((folder / FACTS).read_text("utf-8"))
-    arrays = load_file(folder / WEIGHTS)
-    if digest(arrays) != facts["digest"]:
-        raise IntegrityError(f"{folder / WEIGHTS} does not hold the tensors that {FACTS} names")
-    network = _network(tuple(facts["shape"]), facts["classes"], seed=0)
-    assign(network.variables, [arrays[name] for name in sorted(arrays)])
-    return Classifier(network)
+    """See TrainedNetwork.load."""
+    return Classifier.load(folder)
 
 
 def _check(x: np.ndarray, label: np.ndarray, classes: int) -> None:
@@ -137,7 +164,7 @@ def _check(x: np.ndarray, label: np.ndarray, classes: int) -> None:
         raise DataError("the feature classifier needs images of two classes or more, and these are of one")
 
 
-def _network(shape: tuple[int, ...], classes: int, seed: int) -> Any:
+def feature_network(shape: tuple[int, ...], classes: int, seed: int) -> Any:
     """Image → (features, logits): convolutions that halve the side down to 4 to 7, then two layers."""
     import keras
 
@@ -152,9 +179,10 @@ def _network(shape: tuple[int, ...], classes: int, seed: int) -> Any:
         # The first layer of a large image strides: at full size it would cost more than all others.
         strides = 2 if stage == 0 and side >= 64 else 1
         x = keras.layers.Conv2D(width, 3, strides, "same", kernel_initializer=initial(stage))(x)
-        x = keras.layers.MaxPooling2D()(keras.layers.ReLU()(x))
+        x = keras.layers.MaxPooling2D()(keras.layers.ReLU(name=MAPS[stage])(x))
         side, stage = side // (2 * strides), stage + 1
-    x = keras.layers.Conv2D(64, 3, padding="same", activation="relu", kernel_initializer=initial(stage))(x)
+    x = keras.layers.Conv2D(64, 3, padding="same", kernel_initializer=initial(stage))(x)
+    x = keras.layers.ReLU(name=MAPS[stage])(x)
     x = keras.layers.Flatten()(x)
     features = keras.layers.Dense(FEATURES, "relu", kernel_initializer=initial(stage + 1))(x)
     logits = keras.layers.Dense(classes, kernel_initializer=initial(stage + 2))(features)
