@@ -77,22 +77,21 @@ def histogram_distance(samples: np.ndarray, real: np.ndarray) -> Estimate:
     Each row is first made to sum to one, so that a long piece counts as much as a short one. Rows that sum
     to nothing are left out; `extra` has how many.
     """
-    sides, counts = [], []
+    sides, counts, empty = [], [], []
     for rows in (samples, real):
         rows = np.asarray(rows, np.float64)
-        full = rows.sum(axis=1) > 0
-        rows = rows[full] / rows[full].sum(axis=1, keepdims=True)
-        sides.append(_without(rows))
-        counts.append((len(rows), int((~full).sum())))
-    found = compared(jensen_shannon, sides[0], sides[1], min(count for count, _ in counts))
-    return replace(found, extra={**found.extra, "empty": counts[0][1], "real_empty": counts[1][1]})
+        sums = rows.sum(axis=1, keepdims=True)
+        sides.append(_without(np.divide(rows, sums, out=np.zeros_like(rows), where=sums > 0)))
+        counts.append(int((sums > 0).sum()))
+        empty.append(len(rows) - counts[-1])
+    found = compared(jensen_shannon, sides[0], sides[1], min(counts))
+    return replace(found, extra={**found.extra, "empty": empty[0], "real_empty": empty[1]})
 
 
 def _without(rows: np.ndarray) -> Without:
     table = np.zeros((SHARDS, rows.shape[1]))
     np.add.at(table, shard_of(len(rows)), rows)
-    total = table.sum(axis=0)
-    return lambda k: total if k < 0 else (total - table[k]) * (total > 0)
+    return lambda k: table[np.arange(SHARDS) != k].sum(axis=0)
 
 
 def density_distances(samples: np.ndarray, real: np.ndarray) -> tuple[Estimate, Estimate]:
@@ -103,7 +102,8 @@ def density_distances(samples: np.ndarray, real: np.ndarray) -> tuple[Estimate, 
     equal; a hundredth of the range where all samples are too.
     """
     parts = [np.asarray(values, np.float64).ravel() for values in (samples, real)]
-    kept = [values[np.isfinite(values)] for values in parts]
+    finite = [np.isfinite(values) for values in parts]
+    kept = [values[rows] for values, rows in zip(parts, finite, strict=True)]
     empty, real_empty = (len(part) - len(rest) for part, rest in zip(parts, kept, strict=True))
     extra: dict[str, float] = {"empty": empty, "real_empty": real_empty}
     if not (len(kept[0]) and len(kept[1])):
@@ -114,11 +114,11 @@ def density_distances(samples: np.ndarray, real: np.ndarray) -> tuple[Estimate, 
     size = int(max(cell.max() for cell in cells)) + 1
     kernel = np.exp(-np.square(np.arange(-REACH, REACH + 1) / CELLS) / 2)
 
-    def side(cell: np.ndarray) -> Without:
-        shard = shard_of(len(cell))
+    def side(cell: np.ndarray, rows: np.ndarray) -> Without:
+        shard = shard_of(len(rows))[rows]
         return lambda k: np.convolve(np.bincount(cell[shard != k], minlength=size), kernel)
 
-    sides = side(cells[0]), side(cells[1])
+    sides = side(cells[0], finite[0]), side(cells[1], finite[1])
     extra |= {"mean": float(kept[0].mean()), "real_mean": float(kept[1].mean()), "bandwidth": width}
     rows = min(len(kept[0]), len(kept[1]))
     divergence = compared(lambda own, other: kullback_leibler(other, own), *sides, rows)
