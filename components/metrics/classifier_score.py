@@ -48,7 +48,7 @@ class ClassScores:
                 f"a classifier's outputs are [{len(groups)}, {classes}], and these are {list(given.shape)}"
             )
         for start in range(0, len(given), ROWS):
-            rows = np.ascontiguousarray(given[start : start + ROWS], np.float64)
+            rows = np.array(given[start : start + ROWS], np.float64, order="C")  # a copy
             self._add(rows, groups[start : start + ROWS], logits, start)
         return self
 
