@@ -18,8 +18,9 @@ import numpy as np
 from components.artifacts import fingerprint_of, read_json, reading, write_json, writing
 from components.examples import Examples
 from components.floors import default_floors
-from components.gates import decide
+from components.gates import decide, undecided
 from components.home import home
+from components.metrics import METRICS
 from components.settings import EvaluateSettings, FloorSettings, GateSettings
 
 SHOWN = 64  # samples in the picture
@@ -35,45 +36,56 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures the model in the folder `model` and writes numbers and verdict into `out`.
 
+    While the verdict is inconclusive, four times as many samples are drawn, of the model, its floors and
+    the champion alike, up to `settings.most_samples`.
+
     Args:
         champion: `NAME:VERSION` of the version to be no worse than; empty where there is none.
     """
-    from components.judge import Judge, main_metric
+    from components.judge import Judge
     from keras_models.saving import load
 
     trained = reading(model)
     data = Examples(examples)
     judge = Judge(data, settings)
     learner = load(model)
-    samples = judge.samples(learner)
     floors = settings.floors
     if not floors and gates.beat_floors:
         floors = default_floors(learner.family, data.spec, data.count("train"))
-    found: dict[str, Any] = {
-        "family": learner.family,
-        "model_digest": read_json(model / "model.json")["digest"],
-        "metric": gates.metric or main_metric(learner),
-        **judge.measure(learner, samples),
-        "floors": dict(_floor(floor, data, judge) for floor in floors),
-        "reference": judge.reference(),
-        "features": judge.features(),
-        "collapsed": judge.collapse(samples),
-        "champion": _champion(champion, data, judge) if champion and gates.champion else None,
+    rivals = {_label(floor): _floor(floor, data) for floor in floors}
+    facts, held = _champion(champion, data) if champion and gates.champion else (None, None)
+    metric = gates.metric or judge.main_metric(learner)
+    count = settings.samples
+    while True:
+        samples = judge.samples(learner, count)
+        own = judge.measure(learner, samples)
+        found: dict[str, Any] = {
+            "family": learner.family,
+            "model_digest": read_json(model / "model.json")["digest"],
+            "metric": metric,
+            "samples": count,
+            **own.told(),
+            "floors": {
+                label: _compared(judge, floor, count, own, metric, gates) for label, floor in rivals.items()
+            },
+            "champion": facts and _against(judge, facts, held, count, own, metric, gates),
+            "collapsed": own.collapsed,
+            "gates": gates.model_dump(mode="json"),
+        }
+        found["verdict"] = decide(found, gates)
+        waits = [name for name in undecided(found["verdict"]) if not METRICS[name].likelihood]
+        if found["verdict"]["outcome"] != "inconclusive" or not waits or count >= settings.most_samples:
+            break
+        count = min(4 * count, settings.most_samples)
+    found |= {
+        "reference": judge.reference(count).told(),
+        "features": judge.yardstick.features(),
         "settings": settings.model_dump(mode="json"),
-        "gates": gates.model_dump(mode="json"),
     }
-    _same_measure(found)
-    found["verdict"] = decide(found, gates)
-    if found["features"] and not found["features"]["trusted"]:
-        found["verdict"]["reasons"].append(
-            f"noted: the feature network's accuracy on the validation split is "
-            f"{judge.accuracy['validation']:.3f}, below "
-            f"{settings.classifier_accuracy} (evaluate.classifier_accuracy): nothing that rests on it was measured."
-        )
+    _note_features(found, settings)
     with writing(out, "evaluate") as (folder, manifest):
         _pictures(folder, data, judge, samples)
-        if judge.classifier is not None:
-            judge.classifier.save(folder / "classifier")
+        judge.yardstick.save(folder)
         write_json(folder / "evaluation.json", _finite(found))
         manifest["fingerprint"] = fingerprint_of(
             trained["fingerprint"], settings.model_dump(), gates.model_dump(), champion
@@ -81,19 +93,43 @@ def evaluate(
     return found
 
 
-def _floor(floor: FloorSettings, data: Examples, judge: Any) -> tuple[str, dict[str, Any]]:
-    """A floor's label and its numbers: trained on the same split, measured by the same judge."""
+def _note_features(found: dict[str, Any], settings: EvaluateSettings) -> None:
+    features = found["features"]
+    if features and not features["trusted"]:
+        found["verdict"]["reasons"].append(
+            f"noted: the feature network's accuracy on the validation split is "
+            f"{features['validation_accuracy']:.3f}, below {settings.classifier_accuracy} "
+            "(evaluate.classifier_accuracy): nothing that rests on it was measured."
+        )
+
+
+def _label(floor: FloorSettings) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in floor.config.items())
+    return f"{floor.family} ({told})" if told else floor.family
+
+
+def _floor(floor: FloorSettings, data: Examples) -> Any:
+    """A floor, trained on the same split."""
     from components.train import make
     from components.training import fit
 
     model = make(floor, data, floor.train.seed)
     fit(model, data, floor.train)
-    told = ", ".join(f"{name} {value}" for name, value in floor.config.items())
-    return f"{floor.family} ({told})" if told else floor.family, judge.measure(model, judge.samples(model))
+    return model
 
 
-def _champion(reference: str, data: Examples, judge: Any) -> dict[str, Any]:
-    """The champion, measured on these splits, or the reason why it cannot be."""
+def _compared(
+    judge: Any, model: Any, count: int, own: Any, metric: str, gates: GateSettings
+) -> dict[str, Any]:
+    """A floor's numbers, and how far this model is from it."""
+    from components.comparisons import against_floor, comparable
+
+    measured = comparable(own, judge.measure(model, judge.samples(model, count)))
+    return {**measured.told(), **against_floor(own, measured, metric, gates.floor_ratio)}
+
+
+def _champion(reference: str, data: Examples) -> tuple[dict[str, Any], Any]:
+    """The champion's facts and model, or why it cannot be compared and None."""
     from components.bundle import load_bundle
     from components.registry import Registry
 
@@ -107,24 +143,34 @@ def _champion(reference: str, data: Examples, judge: Any) -> dict[str, Any]:
     model = load_bundle(version.bundle_path)
     if read_json(version.bundle_path / "encoding.json") != data.encoding or model.spec != data.spec:
         why = "its examples are encoded in another way (another size, vocabulary, set of classes or binarisation)"
-        return {**facts, "comparable": False, "why_not": why, "validation": {}}
-    return {**facts, **judge.measure(model, judge.samples(model))}
+        return {**facts, "comparable": False, "why_not": why, "validation": {}}, None
+    return facts, model
 
 
-def _same_measure(found: dict[str, Any]) -> None:
-    """A log-density and a log-mass do not compare: takes the other kind out of floors and champion."""
-    own = found["validation"].get("nats", {}).get("measure")
-    for other in [*found["floors"].values(), *([found["champion"]] if found["champion"] else [])]:
-        for split in ("validation", "test"):
-            if own and other.get(split, {}).get("nats", {}).get("measure", own) != own:
-                for name in ("nats", "bits_per_dim"):
-                    other[split].pop(name, None)
+def _against(
+    judge: Any,
+    facts: dict[str, Any],
+    champion: Any,
+    count: int,
+    own: Any,
+    metric: str,
+    gates: GateSettings,
+) -> dict[str, Any]:
+    """The champion's numbers on these splits, and how far this model is from it."""
+    from components.comparisons import against_champion, comparable
+
+    if champion is None:
+        return facts
+    measured = comparable(own, judge.measure(champion, judge.samples(champion, count)))
+    return {**facts, **measured.told(), **against_champion(own, measured, metric, gates)}
 
 
 def _pictures(folder: Path, data: Examples, judge: Any, samples: np.ndarray) -> None:
     test = judge.data["test"]
     whole = test["length"] == data.spec.shape[0] if "length" in test else slice(None)
     real = test["x"][whole][:SHOWN]  # padded sequences would show their padding
+    if "mask" in test:  # what is missing is shown as missing
+        real = np.where(test["mask"][whole][:SHOWN] > 0, real, np.nan)
     modality = data.modality
     modality.write_samples(samples[:SHOWN], data.encoding, folder / "samples")
     modality.write_samples(real, data.encoding, folder / "real")

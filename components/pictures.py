@@ -23,13 +23,13 @@ def show(evaluation: Path) -> dict[str, Any]:
             if file.suffix == ".png":
                 shown["pictures"][part] = data_url(file.read_bytes())
             else:
-                shown["texts"][part] = _pieces(file.read_text("utf-8", errors="replace"))
+                shown["texts"][part] = text_pieces(file.read_text("utf-8", errors="replace"))
     if (evaluation / "pictures.npz").is_file():
         shown["neighbours"] = _neighbours(evaluation / "pictures.npz")
     return shown
 
 
-def _pieces(text: str) -> list[str]:
+def text_pieces(text: str) -> list[str]:
     """The first examples of a file of texts apart by a ruled line."""
     pieces: list[str] = []
     length = 0

@@ -70,7 +70,7 @@ def check_verdict(facts: dict[str, Any], measured: dict[str, Any]) -> None:
         )
     for verdict in (measured["verdict"], decide(measured, GateSettings.parse(measured["gates"]))):
         if verdict["blessed"] is not True:
-            failed = [said for said in verdict["reasons"] if not said.startswith("passed:")]
+            failed = [said for said in verdict["reasons"] if said.startswith(("failed:", "inconclusive:"))]
             raise GateRefused(f"nothing was published: {' '.join(failed) or 'the gates refused the model'}")
 
 

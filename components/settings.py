@@ -105,6 +105,9 @@ class EvaluateSettings(Settings):
     """What is measured, on how much."""
 
     samples: int = Field(1000, ge=16, le=1_000_000, description="samples drawn for each metric")
+    most_samples: int = Field(
+        10_000, ge=16, le=1_000_000, description="up to which samples are added while the verdict is open"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of the samples")
     neighbours: int = Field(3, ge=1, le=100, description="k of precision and recall")
     importance_samples: int = Field(500, ge=1, description="of the bound on log p(x)")
@@ -139,6 +142,9 @@ class GateSettings(Settings):
 
     metric: str | None = Field(None, description="the metric that matters; by default the family's own")
     limits: dict[str, Limit] = Field({}, description="absolute bounds, by metric")
+    intervals: bool = Field(
+        True, description="whole intervals must meet what is asked; false: the values alone decide"
+    )
     beat_floors: bool = Field(True, description="the metric must be better than every floor's")
     floor_ratio: float = Field(
         1.0, gt=0, le=1, description="and at most this share of the best floor's (distances only)"
@@ -146,4 +152,7 @@ class GateSettings(Settings):
     champion: bool = Field(True, description="the metric must be no worse than the champion's")
     champion_margin: float = Field(
         0.05, ge=0, le=1, description="how much worse than the champion still passes, as a share"
+    )
+    slices: bool = Field(
+        True, description="no class or group may be clearly worse than the champion's (Holm-adjusted)"
     )

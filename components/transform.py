@@ -24,17 +24,24 @@ from components.settings import DataSettings
 from components.statistics import compact, summaries_of
 
 
-def transform(records: Path, statistics: Path, out: Path, data: DataSettings) -> dict[str, Any]:
-    """Fits the encoding on the training split, applies it to all, and returns the manifest."""
+def transform(
+    records: Path, statistics: Path, out: Path, data: DataSettings, encoding: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Fits the encoding on the training split, applies it to all, and returns the manifest.
+
+    Args:
+        encoding: that of a model which is there already, to see these records as it does.
+    """
     source = reading(records)
     reading(statistics)
     found = read_json(statistics / "statistics.json")
     modality = modalities()[found["modality"]]
-    encoding = modality.fit(
-        summaries_of(found),
-        modality.Encode.parse(data.encode),
-        lambda: _tables(records, "train"),
-    )
+    if encoding is None:
+        encoding = modality.fit(
+            summaries_of(found),
+            modality.Encode.parse(data.encode),
+            lambda: _tables(records, "train"),
+        )
     if data.augment:
         encoding = {**encoding, "augment": modality.Augment.parse(data.augment).model_dump()}
     chunks = [[split, i, str(shard)] for split in SPLITS for i, shard in enumerate(shards_of(records, split))]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError, MozartError, did_you_mean
-from pipelines import data_commands
+from pipelines import data_commands, judging_commands
 from pipelines.tables import number, show, table
 
 app = typer.Typer(
@@ -290,6 +290,10 @@ def sample(
     with without_native_noise():
         path = sample_to_file(version, count, seed, out)
     typer.echo(f"{count} samples of {version.name} version {version.version}, seed {seed}: {path}")
+
+
+app.command()(judging_commands.evaluate)
+app.command()(judging_commands.compare)
 
 
 if __name__ == "__main__":

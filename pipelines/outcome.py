@@ -46,7 +46,7 @@ def refusal(done: Run) -> MozartError | None:
         return None
     if "evaluate" in done.artifacts:
         verdict = read_json(done.artifacts["evaluate"] / "evaluation.json")["verdict"]
-        failed = [said for said in verdict["reasons"] if not said.startswith("passed:")]
+        failed = [said for said in verdict["reasons"] if said.startswith(("failed:", "inconclusive:"))]
         return GateRefused("gate 2 refused the model; nothing was published:\n  " + "\n  ".join(failed))
     if "validate" in done.artifacts:
         anomalies = read_json(done.artifacts["validate"] / "report.json")["anomalies"]

@@ -132,6 +132,29 @@ def data_of(source: str, overrides: Sequence[str] = ()) -> DataSettings:
     return data
 
 
+def blocks_of(overrides: Sequence[str]) -> tuple[dict[str, Any], EvaluateSettings]:
+    """Changes of the data block as they stand, and the evaluate block: for commands without a recipe.
+
+    Raises:
+        ConfigError: settings that cannot be meant, or of another block.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        _change(values, override)
+    try:
+        settings = EvaluateSettings.parse(values.get("evaluate", {}))
+        problems = [
+            f"unknown block '{name}': there are data and evaluate here"
+            for name in values
+            if name not in ("data", "evaluate")
+        ]
+    except ValidationError as error:
+        problems = problems_of(EvaluateSettings, error, "evaluate.")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return values.get("data", {}), settings
+
+
 # -- from text to values -------------------------------------------------------------------------------
 
 
@@ -221,7 +244,7 @@ def _check(values: dict[str, Any]) -> tuple[list[str], Recipe | None]:
         for i, floor in enumerate(sound["evaluate"].floors):
             problems += _family_problems(f"evaluate.floors.{i}", floor, kind)
     if "gates" in sound:
-        problems += _gate_problems(sound["gates"], sound.get("model"), kind)
+        problems += _gate_problems(sound["gates"], sound.get("model"), sound.get("data"))
     return problems, None if problems else recipe
 
 
@@ -266,19 +289,22 @@ def _family_problems(where: str, model: ModelSettings, kind: str | None) -> list
     return problems
 
 
-def _gate_problems(gates: GateSettings, model: ModelSettings | None, kind: str | None) -> list[str]:
+def _gate_problems(gates: GateSettings, model: ModelSettings | None, data: DataSettings | None) -> list[str]:
     from components.metrics import METRICS
     from keras_models import describe, families
 
     problems = []
+    modality = _modality(data)
     asked = [("gates.metric", gates.metric), *((f"gates.limits.{name}", name) for name in gates.limits)]
     for where, metric in ((where, METRICS.get(name or "")) for where, name in asked):
         if metric is None or model is None or model.family not in families():
             continue
         if metric.likelihood and describe(model.family).likelihood == "none":
             problems.append(f"{where}: family '{model.family}' has no likelihood, so this is never measured")
-        elif kind is not None and metric.kind != kind:
-            problems.append(f"{where}: it is measured on {metric.kind} data, and these are {kind}")
+        elif modality and metric.modalities and modality not in metric.modalities:
+            problems.append(
+                f"{where}: it is measured on {' and '.join(metric.modalities)}, and these are {modality}"
+            )
     if gates.metric is not None and gates.metric not in METRICS:
         hint = did_you_mean(gates.metric, METRICS)
         problems.append(f"gates.metric: unknown metric '{gates.metric}'{hint}")
@@ -288,3 +314,13 @@ def _gate_problems(gates: GateSettings, model: ModelSettings | None, kind: str |
         if limit.min is not None and limit.max is not None and limit.min > limit.max:
             problems.append(f"gates.limits.{name}: no value is at least {limit.min} and at most {limit.max}")
     return problems
+
+
+def _modality(data: DataSettings | None) -> str:
+    """The kind of data that a source holds; empty where that is not known."""
+    from components.modalities import modality_of, name_of
+
+    try:
+        return name_of(modality_of(data.source)) if data else ""
+    except ConfigError:  # told among the problems of the data
+        return ""

@@ -8,36 +8,90 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Better = Literal["lower", "higher"]
+IMAGES, TOKENS = ("images",), ("text", "music")
+NETWORKS = {  # whose features distances are taken in
+    "classifier": "a classifier of ours, trained on the training split",
+    "encoder": "an encoder of ours, trained on the training split without labels",
+    "inception": "the Inception network, whose weights the user gives",
+}
+
 
 @dataclass(frozen=True)
 class Metric:
-    """One name that recipes, gates, reports and the registry use."""
+    """One name that recipes, gates, reports and the registry use.
 
-    better: Literal["lower", "higher"]
+    `modalities` are the kinds of data it is measured on, empty for all; `distance` says that 0 is perfect,
+    so that a share of a floor's makes sense; `most` is the limit that holds where a recipe sets none.
+    """
+
+    better: Better
     about: str
-    kind: Literal["image", "tokens"] = "image"
+    modalities: tuple[str, ...] = ()
     likelihood: bool = False  # measured only of families that have one
+    distance: bool = False
+    classes: bool = False  # measured only where the examples have labels
+    most: float | None = None
+
+
+def _distances() -> dict[str, Metric]:
+    found = {}
+    for network, whose in NETWORKS.items():
+        for name, what in (("fid", "Fréchet distance"), ("kid", "kernel distance (MMD²)")):
+            about = f"{what} between samples and real images in the features of {whose}"
+            classes = network == "classifier"
+            found[f"{network}_{name}"] = Metric("lower", about, IMAGES, distance=True, classes=classes)
+    return found
 
 
 METRICS = {
-    "classifier_fid": Metric(
-        "lower", "Fréchet distance between samples and real images in the features of a classifier of ours"
+    **_distances(),
+    "precision": Metric("higher", "share of samples inside the k-NN support of real images", IMAGES),
+    "recall": Metric("higher", "share of real images inside the k-NN support of samples", IMAGES),
+    "f1": Metric("higher", "harmonic mean of precision and recall", IMAGES),
+    "density": Metric("higher", "balls around real images that a sample lies in, on average over k", IMAGES),
+    "coverage": Metric("higher", "share of real images whose own k-NN ball holds a sample", IMAGES),
+    "classifier_score": Metric(
+        "higher",
+        "Inception Score with our classifier: classes sure of each sample, and many of them",
+        IMAGES,
+        classes=True,
     ),
-    "precision": Metric("higher", "share of samples inside the k-NN support of real images"),
-    "recall": Metric("higher", "share of real images inside the k-NN support of samples"),
-    "class_histogram_distance": Metric("lower", "total variation between class shares, samples and real"),
-    "classes_covered": Metric("higher", "classes that get at least a quarter of their real share"),
-    "smallest_class_share": Metric("higher", "share of the rarest class among samples"),
-    "largest_class_share": Metric("lower", "share of the commonest class among samples"),
+    "two_sample_accuracy": Metric(
+        "lower",
+        "share of samples and real images whose nearest other is of their own kind (0.5 at best)",
+        IMAGES,
+    ),
+    "diversity": Metric("higher", "1 - mean MS-SSIM of pairs of samples, against that of real pairs", IMAGES),
+    "class_histogram_distance": Metric(
+        "lower", "total variation between class shares, samples and real", IMAGES, distance=True, classes=True
+    ),
+    "classes_covered": Metric(
+        "higher", "classes that get at least a quarter of their real share", IMAGES, classes=True
+    ),
+    "smallest_class_share": Metric("higher", "share of the rarest class among samples", IMAGES, classes=True),
+    "largest_class_share": Metric(
+        "lower", "share of the commonest class among samples", IMAGES, classes=True
+    ),
     "copy_rate": Metric(
         "lower", "share of samples nearer to a training example than 99 % of held-out ones are"
     ),
+    "copy_excess": Metric(
+        "lower", "copy_rate less what the same rule calls a copy among held-out examples", most=0.05
+    ),
+    "reconstruction_psnr": Metric("higher", "fidelity of reconstructions of held-out images, dB", IMAGES),
+    "reconstruction_ssim": Metric("higher", "structural similarity of reconstructions to images", IMAGES),
+    "path_length": Metric("lower", "perceptual path length between neighbouring latents", IMAGES),
     "nats": Metric("lower", "negative log-likelihood per example", likelihood=True),
     "bits_per_dim": Metric("lower", "negative log-likelihood per entry, in bits", likelihood=True),
-    "bits_per_char": Metric(
-        "lower", "negative log-likelihood per character, in bits", kind="tokens", likelihood=True
+    "bits_per_token": Metric("lower", "negative log-likelihood per token, in bits", TOKENS, likelihood=True),
+    "bits_per_byte": Metric(
+        "lower",
+        "negative log-likelihood per byte of UTF-8, in bits: comparable across tokenizers",
+        ("text",),
+        likelihood=True,
     ),
     "perplexity": Metric(
-        "lower", "exponential of the negative log-likelihood per character", kind="tokens", likelihood=True
+        "lower", "exponential of the negative log-likelihood per token", TOKENS, likelihood=True
     ),
 }

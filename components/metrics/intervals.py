@@ -48,10 +48,19 @@ class Estimate:
 
     def scaled(self, factor: float) -> Estimate:
         """This number times a positive factor."""
-        extra = {"plain": factor * self.plain}
+        numbers = {
+            name: factor * self.extra[name] for name in ("plain", "standard_error") if name in self.extra
+        }
         without = tuple(factor * value for value in self.without)
         low, high = factor * self.low, factor * self.high
+        extra = {**self.extra, **numbers}
         return Estimate(factor * self.value, low, high, self.method, self.why, extra, without)
+
+    def mapped(self, rising: Callable[[float], float]) -> Estimate:
+        """A rising function of the uncorrected number and of the bounds, such as exp of nats per token."""
+        without = tuple(rising(value) for value in self.without)
+        low, high = rising(self.low), rising(self.high)
+        return Estimate(rising(self.plain), low, high, self.method, self.why, without=without)
 
     def told(self) -> dict[str, Any]:
         """As a record keeps it: value, bounds, how they were found or why there are none."""
@@ -168,15 +177,13 @@ def jackknife(whole: float, without: Sequence[float] | np.ndarray) -> Estimate:
 
 
 def difference(own: Estimate, other: Estimate) -> Estimate:
-    """`own` - `other`, of two models: as a pair where both know what they are without each shard (noise
-    that they share, such as that of the real examples, then cancels), else from the two intervals as if
-    they were independent, which is wider (Zou & Donner 2008)."""
+    """`own` - `other`, of two models: as a pair where both know what they are without each shard (what
+    they share then cancels), else from the two intervals as if they were independent, which is wider
+    (Zou & Donner 2008)."""
     if len(own.without) == len(other.without) == SHARDS:
         paired = jackknife(own.plain - other.plain, np.subtract(own.without, other.without))
         if paired.estimable:
-            corrected = own.value - other.value  # each by its own rule: a Wilson share stays as it is
-            shift = corrected - paired.value
-            return Estimate(corrected, paired.low + shift, paired.high + shift, f"paired {paired.method}")
+            return Estimate(paired.value, paired.low, paired.high, f"paired {paired.method}")
     value = own.value - other.value
     if not (own.estimable and other.estimable):
         return Estimate(value, why=own.why or other.why or "there is no interval")

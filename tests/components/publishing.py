@@ -58,6 +58,9 @@ def evaluation_of(model: Path, value: float = 4.5, champion: int | None = None) 
     def measured(number: float, split: str) -> dict[str, Any]:
         entry = {
             "value": number,
+            "low": number - 0.1,
+            "high": number + 0.1,
+            "interval": "jackknife of 20 shards",
             "n": 64,
             "split": split,
             "seed": 3,
@@ -66,17 +69,27 @@ def evaluation_of(model: Path, value: float = 4.5, champion: int | None = None) 
         }
         return {"classifier_fid": entry, "nats": entry | {"value": None, "features": None}}
 
+    def apart(gap: float) -> dict[str, Any]:
+        return {"value": gap, "low": gap - 0.05, "high": gap + 0.05, "interval": "paired"}
+
     return {
         "family": "normal",
         "model_digest": read_json(model / "model.json")["digest"],
         "metric": "classifier_fid",
         "validation": measured(value, "validation"),
         "test": measured(value + 0.1, "test"),
-        "floors": {"diagonal normal": {"validation": measured(20.0, "validation")}},
+        "floors": {
+            "diagonal normal": {"validation": measured(20.0, "validation"), "difference": apart(value - 20.0)}
+        },
         "reference": {"classifier_fid": 2.2},
         "champion": None
         if champion is None
-        else {"version": champion, "validation": measured(value, "validation"), "comparable": True},
+        else {
+            "version": champion,
+            "validation": measured(value, "validation"),
+            "comparable": True,
+            "difference": apart(0.0),
+        },
         "verdict": {"blessed": True, "reasons": ["passed: classifier_fid is 4.5 on the validation split."]},
         "settings": {},
         "gates": {"limits": {"classifier_fid": {"max": 10.0}}},

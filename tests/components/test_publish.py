@@ -141,7 +141,7 @@ def test_a_blessing_that_the_numbers_belie_is_refused(
     models: list[Path], tmp_path: Path, value: float | None
 ) -> None:
     content = evaluation_of(models[0])
-    content["validation"]["classifier_fid"]["value"] = value
+    content["validation"]["classifier_fid"] |= {"value": value, "low": value, "high": value}
     assert "failed: classifier_fid" in refused(models[0], tmp_path, content)
 
 

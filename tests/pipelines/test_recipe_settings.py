@@ -146,5 +146,5 @@ def test_a_metric_that_the_family_can_never_have_is_refused(override, said):
 
 
 def test_a_metric_of_another_kind_of_data_is_refused():
-    with pytest.raises(ConfigError, match="measured on tokens data, and these are image"):
+    with pytest.raises(ConfigError, match="measured on text and music, and these are images"):
         load_recipe("digits-vae", ["gates.metric=perplexity"])

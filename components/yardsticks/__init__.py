@@ -1,0 +1,105 @@
+"""How each kind of data is judged, one module each, named as in components/modalities.
+
+A module offers `MAIN`, the metric of a family without likelihood, and one class
+
+    Yardstick(examples, data, settings)    learns what it needs from the training split `data["train"]`
+        .features()                        facts of its feature network, or None
+        .judge(samples, split)             → Judged: metrics, and the same by slice (class, group)
+        .agreement(samples, condition)     → metrics of samples that were asked for (conditional families)
+        .of_model(model, split)            → metrics that ask the model more than samples (reconstructions)
+        .reference(split, count)           → metrics of training examples in place of samples
+        .collapsed(samples, judged)        → the sentence that shows a collapse, or nothing
+        .sizes(split)                      → bytes of UTF-8 of each example, int64 [n], or None
+        .slices_of(split)                  → name → rows of the split, for slices of the likelihood
+        .save(folder)                      the feature network, for whoever measures again
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from components.errors import ConfigError
+from components.examples import Examples
+from components.metrics.intervals import Estimate
+from components.settings import EvaluateSettings
+
+Arrays = dict[str, np.ndarray]
+Metrics = dict[str, Estimate]
+
+
+@dataclass
+class Judged:
+    """Metric → estimate, and for each slice the same."""
+
+    metrics: Metrics = field(default_factory=dict)
+    slices: dict[str, Metrics] = field(default_factory=dict)
+
+
+class Base:
+    """What a kind of data has where it says nothing else: no network, no slices, and copies counted."""
+
+    def __init__(self, examples: Examples, data: dict[str, Arrays], settings: EvaluateSettings) -> None:
+        self.examples, self.data, self.settings = examples, data, settings
+        self.spec, self.encoding = examples.spec, examples.encoding
+
+    def features(self) -> dict[str, Any] | None:
+        """See the module."""
+        return None
+
+    def judge(self, samples: np.ndarray, split: str) -> Judged:
+        """See the module."""
+        raise NotImplementedError
+
+    def agreement(self, samples: np.ndarray, condition: np.ndarray) -> Metrics:
+        """See the module."""
+        return {}
+
+    def of_model(self, model: Any, split: str) -> Metrics:
+        """See the module."""
+        return {}
+
+    def reference(self, split: str, count: int) -> Judged:
+        """See the module."""
+        found = self.judge(self.data["train"]["x"][:count], split)
+        for metrics in [found.metrics, *found.slices.values()]:
+            for name in [name for name in metrics if name.startswith("copy_")]:
+                del metrics[name]  # training examples are copies of training examples
+        return found
+
+    def collapsed(self, samples: np.ndarray, judged: Judged) -> str:
+        """See the module: fewer than half of the samples are distinct."""
+        distinct = len(np.unique(samples.reshape(len(samples), -1), axis=0))
+        return (
+            f"only {distinct} of {len(samples)} samples are distinct" if 2 * distinct < len(samples) else ""
+        )
+
+    def sizes(self, split: str) -> np.ndarray | None:
+        """See the module."""
+        return None
+
+    def slices_of(self, split: str) -> dict[str, np.ndarray]:
+        """See the module."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """See the module."""
+
+
+def yardstick_of(examples: Examples) -> ModuleType:
+    """The module that judges these examples.
+
+    Raises:
+        ConfigError: nothing judges this kind of data.
+    """
+    name = examples.encoding["modality"]
+    known = [module.name for module in pkgutil.iter_modules(__path__)]
+    if name not in known:
+        raise ConfigError(f"nothing judges {name} yet: {', '.join(sorted(known))} can be evaluated")
+    return importlib.import_module(f"{__name__}.{name}")
