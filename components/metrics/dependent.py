@@ -17,6 +17,7 @@ from components.metrics.intervals import LEVEL, Estimate, student, wilson
 
 FEWEST = 5  # units below which their spread says nothing
 REPLICATES = 1000
+MOST = 2000  # units that are drawn from
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,17 @@ class Units:
     def independent(self) -> int:
         """How many draws there are to take: units, or blocks of them."""
         return self.count // self.block
+
+    def merged(self, most: int = MOST) -> Units:
+        """At most so many units, so that drawing them costs the same for any number of rows: independent
+        ones are dealt out, ordered ones joined with their neighbours."""
+        if self.count <= most:
+            return self
+        if self.block == 1:
+            return replace(self, of=self.of % most, count=most, name=f"groups of {self.name}")
+        of, count = self.of * most // self.count, most
+        block = max(2, -(-self.block * most // self.count))
+        return replace(self, of=of, count=count, block=block)
 
     def sums(self, *columns: np.ndarray) -> np.ndarray:
         """The sums `[count, columns]` over the rows of each unit; each column is of the shape of `of`."""
@@ -109,6 +121,38 @@ def share_over(hits: np.ndarray, below: np.ndarray, units: Units, *, seed: int =
     return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)) if found.estimable else found
 
 
+def distance_over(
+    a: np.ndarray,
+    b: np.ndarray,
+    norm: Callable[[np.ndarray], np.ndarray],
+    units: tuple[Units, Units],
+    *,
+    value: float | None = None,
+    seed: int = 0,
+) -> Estimate:
+    """‖mean a - mean b‖ of rows `a` `[n, p]` and `b` `[m, p]`, each entry's mean over the rows where it is
+    not NaN, with `norm_bounds`; NaN where an entry is NaN in all rows of a side.
+
+    Args:
+        norm: a norm `[..., p]` → `[...]`.
+        value: the distance where it is known better than from these rows.
+    """
+    means, drawn = [], []
+    for number, (rows, one) in enumerate(zip((a, b), units, strict=True)):
+        some = np.isfinite(rows)
+        both = np.concatenate([np.where(some, rows, 0.0), some], axis=1)
+        sums = np.zeros((one.count, both.shape[1]))
+        np.add.at(sums, one.of, both)
+        means.append(_mean(sums.sum(axis=0)))
+        few = one.independent < FEWEST
+        drawn.append(np.empty((0, rows.shape[1])) if few else _mean(again(sums, one, seed=2 * seed + number)))
+    plain = float(norm(means[0] - means[1])) if value is None else value
+    if min(len(part) for part in drawn) == 0:
+        return norm_bounds(plain, np.empty(0), np.empty(0), units)
+    between = drawn[0] - drawn[1]
+    return norm_bounds(plain, norm(between), norm(between - (means[0] - means[1])), units)
+
+
 def norm_bounds(value: float, replicates: np.ndarray, noise: np.ndarray, units: Sequence[Units]) -> Estimate:
     """Bounds for a norm ‖a - b‖ of two averages that is estimated as `value` and so is too large by chance.
 
@@ -145,12 +189,19 @@ def _wider(count: int) -> float:
     return student(count - 1) / student(10**9) * math.sqrt(count / (count - 1))
 
 
+def _mean(sums: np.ndarray) -> np.ndarray:
+    """Means `[..., p]` from sums and counts side by side `[..., 2 p]`."""
+    half = sums.shape[-1] // 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[..., :half] / sums[..., half:]
+
+
 def _ratio(sums: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return sums[..., 0] / sums[..., 1]
 
 
-def check_finite_shape(name: str, values: np.ndarray, dimensions: int, like: str) -> np.ndarray:
+def check_shape(name: str, values: np.ndarray, dimensions: int, like: str) -> np.ndarray:
     """`values` as float64 with so many dimensions and at least one row.
 
     Raises:

@@ -1,6 +1,6 @@
 """Two-sample tests by distances between distributions: of each feature (Kolmogorov–Smirnov) and of all (energy).
 
-See components.metrics.two_sample for rows, groups and the p-value.
+`extra` has the p-value `p` of the hypothesis that both are drawn alike. Groups: components.metrics.two_sample.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from components.metrics.intervals import LEVEL, SHARDS, Estimate, holm, jackknife
-from components.metrics.two_sample import PERMUTATIONS, checked, distances, joined, not_finite
+from components.metrics.two_sample import checked, joined, not_finite
+
+PERMUTATIONS = 499
 
 
 def margins_two_sample(real: np.ndarray, samples: np.ndarray) -> Estimate:
@@ -63,7 +65,7 @@ def energy_distance(
         return Estimate(math.nan, why=why, extra={"p": math.nan})
     y = np.repeat([0, 1], [len(real), len(samples)])
     groups = joined(len(real), len(samples), real_groups, sample_groups)
-    apart = distances(np.concatenate([real, samples]))
+    apart = _distances(np.concatenate([real, samples]))
     # Sums over pairs of groups are all that follows needs: [G, G], and how many rows each group has.
     names, of = np.unique(groups, return_inverse=True)
     order = np.argsort(of, kind="stable")
@@ -111,3 +113,12 @@ def _kolmogorov_tail(x: float) -> float:
         return 1.0
     j = np.arange(1, 101)
     return float(np.clip(2 * ((-1.0) ** (j - 1) * np.exp(-2 * np.square(j * x))).sum(), 0, 1))
+
+
+def _distances(x: np.ndarray) -> np.ndarray:
+    """Euclidean `[n, n]`, 0 on the diagonal."""
+    x = x - x.mean(axis=0)
+    squared = np.square(x).sum(axis=1)
+    apart = squared[:, None] + squared - 2 * (x @ x.T)
+    np.fill_diagonal(apart, 0)
+    return np.sqrt(np.maximum(apart, 0))

@@ -20,7 +20,7 @@ from components.metrics.dependent import (
     FEWEST,
     Units,
     again,
-    check_finite_shape,
+    check_shape,
     norm_bounds,
     ratio_over,
     share_over,
@@ -159,9 +159,9 @@ def forecast_metrics(
     Raises:
         DataError: shapes that do not belong together, a season below 1, nothing observed.
     """
-    truth = check_finite_shape("truth", truth, 3, "[windows, steps, channels]")
-    samples = check_finite_shape("samples", samples, 4, "[members, windows, steps, channels]")
-    history = check_finite_shape("history", history, 3, "[windows, steps, channels]")
+    truth = check_shape("truth", truth, 3, "[windows, steps, channels]")
+    samples = check_shape("samples", samples, 4, "[members, windows, steps, channels]")
+    history = check_shape("history", history, 3, "[windows, steps, channels]")
     _check(truth, samples, history, season)
     seen = ~np.isnan(truth) if mask is None else ~np.isnan(truth) & (np.asarray(mask) > 0)
     if not seen.any():
@@ -173,8 +173,8 @@ def forecast_metrics(
     scores = _scores(np.where(seen, truth, 0.0), np.where(seen, samples, 0.0), seed)
     units = _units(truth.shape[:2], series, block)
     windows = _units((len(truth), 1), series, -(-units.block // truth.shape[1]))
-    windows = replace(windows, of=windows.of[:, 0])
-    units = replace(units, of=np.broadcast_to(units.of[..., None], truth.shape))
+    windows = replace(windows, of=windows.of[:, 0]).merged()
+    units = replace(units, of=np.broadcast_to(units.of[..., None], truth.shape)).merged()
     scale = naive_error(history, season)
     return _estimates(scores, truth, seen, scale, units, windows, len(samples), seed)
 

@@ -1,8 +1,8 @@
-"""Two-sample tests: are samples and real examples drawn alike? By a classifier and by neighbours.
+"""A two-sample test by a classifier: can it tell samples from real examples that it has not seen?
 
-Both take rows of features, real `[n, d]` and samples `[m, d]`, and return an Estimate whose `extra` has the
-p-value `p` of the hypothesis that they are drawn alike. Rows that belong together (windows of one series,
-events of one user) are named by groups and never parted.
+Rows of features, real `[n, d]` and samples `[m, d]`, that belong together (windows of one series, events of
+one user) are named by groups and never parted. Neighbours: components.metrics.neighbours.two_sample;
+distances: components.metrics.energy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from components.errors import DataError
 from components.metrics.intervals import Estimate, wilson
 
 FOLDS = 5
-PERMUTATIONS = 499
 REFITS = 39  # with permuted kinds, to learn the spread of the accuracy by guessing
 NEWTON_STEPS = 50
 
@@ -60,42 +59,6 @@ def classifier_two_sample(
     extra = {"p": p, "rows": len(y) // 2, "guessing": mean}
     low, high = min(bounds.low, value), max(bounds.high, value)
     return Estimate(value, low, high, f"Wilson for {effective} rows in effect", extra=extra)
-
-
-def neighbour_two_sample(
-    real: np.ndarray, samples: np.ndarray, *, permutations: int = PERMUTATIONS, seed: int = 0
-) -> Estimate:
-    """Share of rows whose nearest other is of their own kind (1-NN, leave one out), 0.5 where they are alike.
-
-    `extra` has it for real rows and for samples: both low where samples copy real ones, the samples' near 1
-    where they have collapsed. `p` is by permutation of the kinds (Schilling 1986). Wilson's interval for the
-    rows that there are in effect: neighbours of one another count together. Ties are broken by chance.
-
-    Raises:
-        DataError: fewer than ten rows on a side.
-    """
-    x, y, _, why = _both(real, samples, None, None, 10, seed)
-    if why:
-        return Estimate(math.nan, why=why, extra={"p": math.nan})
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(y))
-    x, y = x[order], y[order]
-    near = distances(x)
-    np.fill_diagonal(near, np.inf)
-    nearest = near.argmin(axis=1)
-    own = y[nearest] == y
-    mutual = float((nearest[nearest] == np.arange(len(y))).mean())
-    effective = len(y) / (1 + mutual)
-    bounds = wilson(round(float(own.mean()) * round(effective)), round(effective))
-    by_chance = np.empty(permutations)
-    for number in range(permutations):
-        label = random.permutation(y)
-        by_chance[number] = (label[nearest] == label).mean()
-    extra = {"p": (1 + int((by_chance >= own.mean()).sum())) / (permutations + 1)}
-    extra |= {"real": float(own[y == 0].mean()), "samples": float(own[y == 1].mean())}
-    value = float(own.mean())
-    low, high = min(bounds.low, value), max(bounds.high, value)
-    return Estimate(value, low, high, f"Wilson for {round(effective)} rows in effect", extra=extra)
 
 
 def logistic(x: np.ndarray, y: np.ndarray, weight: np.ndarray, ridge: float) -> np.ndarray:
@@ -219,12 +182,3 @@ def joined(n: int, m: int, real_groups: np.ndarray | None, sample_groups: np.nda
             raise DataError(f"there are {len(given)} groups for {size} rows: give one for each row")
         sides.append(np.unique(np.arange(size) if given is None else given, return_inverse=True)[1])
     return np.concatenate([sides[0], sides[1] + n])
-
-
-def distances(x: np.ndarray) -> np.ndarray:
-    """Euclidean `[n, n]`, 0 on the diagonal."""
-    x = x - x.mean(axis=0)
-    squared = np.square(x).sum(axis=1)
-    apart = squared[:, None] + squared - 2 * (x @ x.T)
-    np.fill_diagonal(apart, 0)
-    return np.sqrt(np.maximum(apart, 0))
