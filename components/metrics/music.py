@@ -88,7 +88,8 @@ def music_metrics(
     Args:
         samples: what a model composed.
         real: held-out pieces. Many features grow with the length of a piece: cut them as samples are, that
-            is, decode the examples of the split.
+            is, decode the examples of the split. Windows of one piece are alike, so that intervals over many
+            windows of few pieces are too narrow.
         training: what it has learnt from: whole pieces where there are any, as windows hide copies that
             cross their ends.
 
@@ -127,7 +128,16 @@ def _mean_overlap(areas: dict[str, Estimate], real: dict[str, np.ndarray]) -> Es
         why = next(areas[name].why for name, parts in zip(names, without, strict=True) if not parts)
         return Estimate(float(np.mean(plain)), why=why, extra=extra)
     mean = jackknife(float(np.mean(plain)), np.mean(without, axis=0))
-    return replace(mean, extra={**mean.extra, **extra})
+    chance = sum(areas[name].extra.get("by_chance", 0.0) for name in names) / len(names)
+    half = mean.high - mean.value
+    return replace(
+        mean,
+        value=min(mean.value, 1.0),
+        low=max(mean.plain - half, 0.0),
+        high=min(mean.plain + chance + half, 1.0),
+        method=f"{mean.method}, bounds of a norm",  # see overlap.variation
+        extra={**mean.extra, **extra, "by_chance": chance},
+    )
 
 
 # -- pieces --------------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ import numpy as np
 from components.errors import DataError
 from components.metrics import intervals
 from components.metrics.intervals import SHARDS, Estimate
-from components.metrics.overlap import Without, compared, jensen_shannon, total_variation
+from components.metrics.overlap import Without, compared, jensen_shannon, variation
 
-PIECE = 2**20  # tokens of training, and of sequences, that are sorted at once, in about 300 MB
+PIECE = 2**20  # tokens of training, and of sequences, that are sorted at once, in about 400 MB
 OVERLAPS = (4, 8, 16)
 QUANTILE = 0.99  # of held-out sequences: what shares a longer run with training is a copy
 
@@ -104,7 +104,7 @@ def gram_distances(samples: Sequences, real: Sequences, n: int) -> tuple[Estimat
 
     sides = side(place[: len(own)], of_own), side(place[len(own) :], of_other)
     rows = min(len(samples), len(real))
-    return compared(total_variation, *sides, rows), compared(jensen_shannon, *sides, rows)
+    return variation(*sides, rows), compared(jensen_shannon, *sides, rows)
 
 
 # -- runs that occur in training -----------------------------------------------------------------------
