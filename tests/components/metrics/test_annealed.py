@@ -78,14 +78,14 @@ def test_both_bounds_close_on_the_exact_likelihood() -> None:
 
 def test_weights_are_unbiased_in_either_direction() -> None:
     """E w = p(x) at any number of steps; backwards E w = 1 / p(x) over posterior draws."""
-    model = Linear(n=1, chains=4000)
+    model = Linear(n=1, chains=1500)
     random = np.random.RandomState(5)
     precision = np.eye(3) + model.loading @ model.loading.T / NOISE**2
     covariance = np.linalg.inv(precision)
     mean = model.x @ model.loading.T @ covariance / NOISE**2
-    model.posterior = mean + random.randn(4000, 3) @ np.linalg.cholesky(covariance).T
+    model.posterior = mean + random.randn(1500, 3) @ np.linalg.cholesky(covariance).T
     for reverse in (False, True):
-        log_weights = model.run(steps=150, step_sizes=0.1, reverse=reverse)[:, 0]
+        log_weights = model.run(steps=120, step_sizes=0.1, reverse=reverse)[:, 0]
         ratio = np.exp(log_weights + (1 if reverse else -1) * model.exact[0])
         error = ratio.std() / math.sqrt(len(ratio))
         assert error < 0.1
