@@ -1,7 +1,8 @@
 """Generated series against real ones, window by window: memory, spectrum, values, channels, copies.
 
 Each distance is between averages over windows, so its interval is found by drawing windows again: single
-ones, whole series, or blocks of neighbouring windows of one series. A distance between two sets of real
+ones, whole series, or blocks of neighbouring windows of one series. Samples are given the gaps of real
+windows: a short window shows less memory than a long one, and that is no fault of the model. A distance between two sets of real
 windows is not 0 either: `extra["floor"]` has that of training windows, as many as there are samples.
 """
 
@@ -96,13 +97,15 @@ def series_metrics(
         None if training is None else _windows("training", training, training_mask, samples.shape, None, 1)
     )
     floor = None if known is None else known.part(_spread(len(known.x), len(samples)))
+    gaps = np.random.default_rng(seed).permutation(np.arange(len(samples)) % len(held_out.x))
+    alike = replace(drawn, seen=held_out.seen[gaps])
     found = {}
     for name, distance in _distances(lags).items():
-        found[name] = distance(drawn, held_out, seed)
+        found[name] = distance(drawn if name == "spectrum_distance" else alike, held_out, seed)
         if floor is not None:
             least = distance(floor, held_out, seed).value
             found[name] = replace(found[name], extra={**found[name].extra, "floor": least})
-    found |= _two_sample(drawn, held_out, seed)
+    found |= _two_sample(alike, held_out, seed)
     found = {name: found[name] for name in ABOUT}
     return found if known is None else found | _copies(drawn, known, held_out)
 
@@ -251,12 +254,13 @@ def wasserstein(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _two_sample(drawn: Windows, held_out: Windows, seed: int) -> dict[str, Estimate]:
-    """As many of both; samples get the gaps of real windows, which else would tell the two apart."""
+    """As many of both, each window a row of plain features."""
     count = min(len(drawn.x), len(held_out.x), ROWS)
     rows = [_spread(len(one.x), count) for one in (drawn, held_out)]
-    gaps = held_out.seen[np.random.default_rng(seed).integers(0, len(held_out.x), len(rows[0]))]
-    mine = windows.features(drawn.x[rows[0]], gaps)
-    real = windows.features(held_out.x[rows[1]], held_out.seen[rows[1]])
+    mine, real = (
+        windows.features(one.x[kept], one.seen[kept])
+        for one, kept in zip((drawn, held_out), rows, strict=True)
+    )
     groups = held_out.units.of[rows[1]] // held_out.units.block
     spread = np.concatenate([mine, real]).std(axis=0)
     kept = spread > 1e-12 * np.abs(real).max(axis=0, initial=0)
