@@ -183,7 +183,7 @@ def _common(found: list[tuple[dict[str, Any], Any]]) -> str:
     """The metric by which all can be ranked."""
     everywhere = set.intersection(*(set(measures.splits["test"]) for _, (measures, *_) in found))
     judge = found[0][1][2]
-    for name in (*BYTES_FIRST, judge.main, *sorted(everywhere)):
+    for name in (*BYTES_FIRST, judge.yardstick.main, *sorted(everywhere)):
         if name in everywhere:
             return name
     raise ConfigError("these have no metric in common: compare those of one kind, or name one by --metric")

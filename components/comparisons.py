@@ -41,7 +41,7 @@ def comparable(own: Measures, other: Measures) -> Measures:
         }
         for split, metrics in other.splits.items()
     }
-    return Measures(splits, other.slices, other.collapsed)
+    return Measures(splits, other.slices, other.notes, other.collapsed)
 
 
 def same_measure(own: Estimate, other: Estimate) -> bool:

@@ -7,18 +7,18 @@ the same splits, the same feature network, the same number of samples from the s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from components.examples import Examples
-from components.metrics.intervals import mean, ratio
+from components.metrics.intervals import mean
+from components.metrics.likelihood import token_likelihood
 from components.settings import EvaluateSettings
 from components.yardsticks import Judged, Metrics, yardstick_of
 from keras_models.base import GenerativeModel
 
-LARGEST_NATS = 700.0  # per token: the range of exp in float64
 DECISION_SPLITS = ("validation", "test")
 SCORED_AT_ONCE = 100  # examples in one call of log_prob
 TRAINING_ROWS = 50_000  # most training examples that are looked at: the first ones, an order drawn by hash
@@ -28,8 +28,9 @@ TRAINING_ROWS = 50_000  # most training examples that are looked at: the first o
 class Measures:
     """Split → metric → estimate; the same by slice; and how a collapse shows, or nothing."""
 
-    splits: dict[str, Metrics]
-    slices: dict[str, dict[str, Metrics]]
+    splits: dict[str, Metrics] = field(default_factory=dict)
+    slices: dict[str, dict[str, Metrics]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)  # why a metric was not measured
     collapsed: str = ""
 
     def told(self) -> dict[str, Any]:
@@ -38,6 +39,7 @@ class Measures:
             split: {name: one.told() for name, one in metrics.items()}
             for split, metrics in self.splits.items()
         }
+        found["notes"] = self.notes
         found["slices"] = {
             split: {
                 name: {metric: one.told() for metric, one in metrics.items()}
@@ -56,9 +58,7 @@ class Judge:
         self.spec = examples.spec
         limits = {"train": TRAINING_ROWS, **dict.fromkeys(DECISION_SPLITS, settings.likelihood_examples)}
         self.data = {split: examples.arrays(split, limit, settings.seed) for split, limit in limits.items()}
-        module = yardstick_of(examples)
-        self.yardstick = module.Yardstick(examples, self.data, settings)
-        self.main: str = module.MAIN
+        self.yardstick = yardstick_of(examples).Yardstick(examples, self.data, settings)
 
     def samples(self, model: GenerativeModel, count: int) -> np.ndarray:
         """The samples that every sample-based metric uses: the first of more are the same."""
@@ -66,27 +66,29 @@ class Judge:
 
     def measure(self, model: GenerativeModel, samples: np.ndarray) -> Measures:
         """Everything that can be measured of a model, on the validation and the test split."""
-        found = Measures({}, {})
+        found = Measures()
         for split in DECISION_SPLITS:
-            judged = self.yardstick.judge(samples, split)
+            parts = [self.yardstick.judge(samples, split), self.yardstick.of_model(model, split)]
             if model.likelihood != "none":
-                own = self._likelihood(model, split)
-                judged = Judged(
-                    {**own.metrics, **judged.metrics},
-                    {
-                        name: {**own.slices.get(name, {}), **judged.slices.get(name, {})}
-                        for name in {**own.slices, **judged.slices}
-                    },
-                )
-            judged.metrics |= self.yardstick.of_model(model, split)
-            found.splits[split] = self._protocol(judged.metrics, split, len(samples))
-            found.slices[split] = judged.slices
-            found.collapsed = found.collapsed or self.yardstick.collapsed(samples, judged)
+                parts.insert(0, self._likelihood(model, split))
+            metrics: Metrics = {}
+            slices: dict[str, Metrics] = {}
+            for judged in parts:
+                metrics |= judged.metrics
+                found.notes |= judged.notes
+                found.collapsed = found.collapsed or judged.collapsed
+                for name, own in judged.slices.items():
+                    slices[name] = {**slices.get(name, {}), **own}
+            found.splits[split] = self._protocol(metrics, split, len(samples))
+            found.slices[split] = slices
+        distinct = len(np.unique(samples.reshape(len(samples), -1), axis=0))
+        if 2 * distinct < len(samples):
+            found.collapsed = f"only {distinct} of {len(samples)} samples are distinct"
         return found
 
     def reference(self, count: int) -> Measures:
         """The metrics of `count` real training examples in place of samples, or of as many as there are."""
-        found = Measures({}, {})
+        found = Measures()
         count = min(count, len(self.data["train"]["x"]))
         for split in DECISION_SPLITS:
             judged = self.yardstick.reference(split, count)
@@ -119,7 +121,10 @@ class Judge:
                     "bits_per_dim": mean(nats).scaled(1 / (self.spec.dimensions * math.log(2))),
                 }
             else:
-                found = _of_tokens(nats, data["length"][rows], None if sizes is None else sizes[rows])
+                length = data["length"][rows]
+                found = token_likelihood(nats, length, None if sizes is None else sizes[rows])
+                counted = {"n": int(length.sum()), "sequences": len(length)}
+                found = {name: replace(one, extra={**one.extra, **counted}) for name, one in found.items()}
             return {name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()}
 
         slices = self.yardstick.slices_of(split)
@@ -144,18 +149,5 @@ class Judge:
     def main_metric(self, model: GenerativeModel) -> str:
         """The metric that matters where the recipe names none."""
         if model.likelihood == "none":
-            return self.main
+            return str(self.yardstick.main)
         return "perplexity" if self.spec.kind == "tokens" else "nats"
-
-
-def _of_tokens(nats: np.ndarray, tokens: np.ndarray, size: np.ndarray | None) -> Metrics:
-    """What `nats` `[n]` of sequences of so many tokens, and of so many bytes, come to: ratios of sums."""
-    per_token = ratio(nats, tokens)
-    found = {
-        "perplexity": per_token.mapped(lambda value: math.exp(min(value, LARGEST_NATS))),
-        "bits_per_token": per_token.mapped(lambda value: value / math.log(2)),
-    }
-    if size is not None and size.sum() > 0:
-        found["bits_per_byte"] = ratio(nats, size).mapped(lambda value: value / math.log(2))
-    counted = {"n": int(tokens.sum()), "sequences": len(tokens)}
-    return {name: replace(one, extra={**one.extra, **counted}) for name, one in found.items()}

@@ -2,7 +2,7 @@
 
 folder/
   NAME-00000.npy ...        a set's blocks of rows, in order (`store`)
-  pass-000/job.pickle       what every task does, without rows; found-000000.npz ...: what each found
+  pass-000/given.npz        sizes and radii of all rows; found-000000.npz ...: what each task found
 A pass is read back in the order of its tasks, so that the result is the same to the bit as
 components.metrics.pairs.here gives, with any number of workers. Passes are removed as they are read.
 """
@@ -10,7 +10,6 @@ components.metrics.pairs.here gives, with any number of workers. Passes are remo
 from __future__ import annotations
 
 import io
-import pickle
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +23,8 @@ from components.errors import DataError
 from components.metrics.pairs import Found, Job, Task
 from components.metrics.rows import BLOCK, Rows, read_all
 from components.settings import BeamSettings
+
+GIVEN, GIVEN_FILE = ("sizes", "radii"), "given.npz"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Stored:
 
     def read(self, number: int) -> np.ndarray:
         """See Rows.read."""
-        found: np.ndarray = np.load(_block(self.folder, self.name, number))
+        found: np.ndarray = np.load(block_file(self.folder, self.name, number))
         return found
 
     def take(self, index: np.ndarray) -> np.ndarray:
@@ -54,11 +55,12 @@ class Stored:
         return rows
 
     def _open(self, number: int) -> np.ndarray:
-        found: np.ndarray = np.load(_block(self.folder, self.name, number), mmap_mode="r")
+        found: np.ndarray = np.load(block_file(self.folder, self.name, number), mmap_mode="r")
         return found
 
 
-def _block(folder: str, name: str, number: int) -> Path:
+def block_file(folder: str | Path, name: str, number: int) -> Path:
+    """Where a block of a set lies."""
     return Path(folder) / f"{name}-{number:05d}.npy"
 
 
@@ -90,10 +92,11 @@ def store(parts: Iterable[np.ndarray], folder: Path, name: str, block: int = BLO
 
 
 def _write(folder: Path, name: str, number: int, rows: np.ndarray) -> None:
-    write_bytes(_block(str(folder), name, number), _bytes(rows))
+    write_bytes(block_file(str(folder), name, number), array_bytes(rows))
 
 
-def _bytes(rows: np.ndarray) -> bytes:
+def array_bytes(rows: np.ndarray) -> bytes:
+    """What np.load reads."""
     out = io.BytesIO()
     np.save(out, np.ascontiguousarray(rows))
     return out.getvalue()
@@ -116,10 +119,15 @@ class Beam:
         place = self.folder / f"pass-{self.passes:03d}"
         self.passes += 1
         place.mkdir(parents=True)
-        sets = {name: self._stored(rows, f"{place.name}-{name}") for name, rows in job.sets.items()}
-        write_bytes(place / "job.pickle", pickle.dumps(replace(job, sets=sets)))
+        sets: dict[str, Rows] = {
+            name: self._stored(rows, f"{place.name}-{name}") for name, rows in job.sets.items()
+        }
+        given = {f"{kind}-{name}": array for kind in GIVEN for name, array in getattr(job, kind).items()}
+        write_bytes(place / GIVEN_FILE, _archive(given))
         chunks = [[number, *task] for number, task in enumerate(tasks)]
-        done = run(chunks, _Work(str(place)), [], place, self.settings)
+        done = run(
+            chunks, _Work(str(place), replace(job, sets=sets, sizes={}, radii={})), [], place, self.settings
+        )
         if sorted(int(number) for number, _ in done) != list(range(len(tasks))):
             raise DataError(
                 f"{len(done)} of {len(tasks)} blocks of pairs came back: run again with data.beam left out"
@@ -139,20 +147,29 @@ class Beam:
 
 
 class _Work:
-    """One task → what it found, on disk, under its number."""
+    """One task → what it found, on disk, under its number. It travels without the arrays of all rows."""
 
-    def __init__(self, place: str) -> None:
-        self.place = place
-        self.job: Job | None = None
+    def __init__(self, place: str, job: Job) -> None:
+        self.place, self.job = place, job
 
     def __call__(self, chunk: list[Any]) -> Iterator[tuple[str, Any]]:
-        if self.job is None:  # once a worker
-            self.job = pickle.loads((Path(self.place) / "job.pickle").read_bytes())
-        number, task = chunk[0], tuple(chunk[1:])
-        out = io.BytesIO()
-        np.savez(out, **self.job(task))  # type: ignore[arg-type]
-        write_bytes(_found(Path(self.place), number), out.getvalue())
+        if not self.job.sizes:  # once a worker
+            with np.load(Path(self.place) / GIVEN_FILE) as kept:
+                given = dict(kept)
+            sizes, radii = (
+                {name: given[f"{kind}-{name}"] for name in self.job.sets if f"{kind}-{name}" in given}
+                for kind in GIVEN
+            )
+            self.job = replace(self.job, sizes=sizes, radii=radii)
+        number, name, i, other, j = chunk
+        write_bytes(_found(Path(self.place), number), _archive(self.job((name, i, other, j))))
         yield str(number), 0
+
+
+def _archive(arrays: Found) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)  # type: ignore[arg-type]
+    return out.getvalue()
 
 
 def _found(place: Path, number: int) -> Path:

@@ -109,7 +109,7 @@ class EvaluateSettings(Settings):
         10_000, ge=16, le=1_000_000, description="up to which samples are added while the verdict is open"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of the samples")
-    neighbours: int = Field(3, ge=1, le=100, description="k of precision and recall")
+    neighbours: int = Field(5, ge=1, le=100, description="k of precision, recall, density and coverage")
     importance_samples: int = Field(500, ge=1, description="of the bound on log p(x)")
     likelihood_examples: int = Field(10_000, ge=16, description="most test examples scored by likelihood")
     classifier_epochs: int = Field(30, ge=1, description="of the feature network")
@@ -118,6 +118,21 @@ class EvaluateSettings(Settings):
         ge=0,
         le=1,
         description="the feature network's own validation accuracy below which it judges nothing",
+    )
+    encoder_accuracy: float = Field(
+        0.5, ge=0, le=1, description="the same of an encoder that learns without labels, at its own task"
+    )
+    inception: str = Field(
+        "", description="path or address of the Inception weights of FID: its features in place of our network's"
+    )
+    inception_sha256: str = Field(
+        "", description="SHA-256 of that file; by default that of pt_inception-2015-12-05"
+    )
+    path_step: float = Field(
+        1e-4, gt=0, lt=0.1, description="of the path length, a share of the way between two latents"
+    )
+    beam: BeamSettings | None = Field(
+        None, description="evaluate on many workers (runner, workers, options); by default in this process"
     )
     floors: tuple[FloorSettings, ...] = Field(
         (), description="simple models to beat; none named: one that suits the data"

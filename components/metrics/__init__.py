@@ -51,6 +51,7 @@ METRICS = {
     "f1": Metric("higher", "harmonic mean of precision and recall", IMAGES),
     "density": Metric("higher", "balls around real images that a sample lies in, on average over k", IMAGES),
     "coverage": Metric("higher", "share of real images whose own k-NN ball holds a sample", IMAGES),
+    "duplicate_rate": Metric("lower", "share of samples that repeat an earlier one exactly", IMAGES),
     "classifier_score": Metric(
         "higher",
         "Inception Score with our classifier: classes sure of each sample, and many of them",

@@ -1,14 +1,13 @@
 """How each kind of data is judged, one module each, named as in components/modalities.
 
-A module offers `MAIN`, the metric of a family without likelihood, and one class
+A module offers one class
 
     Yardstick(examples, data, settings)    learns what it needs from the training split `data["train"]`
+        .main                              the metric of a family without likelihood
         .features()                        facts of its feature network, or None
         .judge(samples, split)             → Judged: metrics, and the same by slice (class, group)
-        .agreement(samples, condition)     → metrics of samples that were asked for (conditional families)
         .of_model(model, split)            → metrics that ask the model more than samples (reconstructions)
         .reference(split, count)           → metrics of training examples in place of samples
-        .collapsed(samples, judged)        → the sentence that shows a collapse, or nothing
         .sizes(split)                      → bytes of UTF-8 of each example, int64 [n], or None
         .slices_of(split)                  → name → rows of the split, for slices of the likelihood
         .save(folder)                      the feature network, for whoever measures again
@@ -36,18 +35,27 @@ Metrics = dict[str, Estimate]
 
 @dataclass
 class Judged:
-    """Metric → estimate, and for each slice the same."""
+    """Metric → estimate, and for each slice the same; `notes` say why a metric was not measured, and
+    `collapsed` how a collapse shows."""
 
     metrics: Metrics = field(default_factory=dict)
     slices: dict[str, Metrics] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    collapsed: str = ""
 
 
 class Base:
-    """What a kind of data has where it says nothing else: no network, no slices, and copies counted."""
+    """What a kind of data has where it says nothing else: no network and no slices."""
+
 
     def __init__(self, examples: Examples, data: dict[str, Arrays], settings: EvaluateSettings) -> None:
         self.examples, self.data, self.settings = examples, data, settings
         self.spec, self.encoding = examples.spec, examples.encoding
+
+    @property
+    def main(self) -> str:
+        """See the module."""
+        raise NotImplementedError
 
     def features(self) -> dict[str, Any] | None:
         """See the module."""
@@ -57,13 +65,9 @@ class Base:
         """See the module."""
         raise NotImplementedError
 
-    def agreement(self, samples: np.ndarray, condition: np.ndarray) -> Metrics:
+    def of_model(self, model: Any, split: str) -> Judged:
         """See the module."""
-        return {}
-
-    def of_model(self, model: Any, split: str) -> Metrics:
-        """See the module."""
-        return {}
+        return Judged()
 
     def reference(self, split: str, count: int) -> Judged:
         """See the module."""
@@ -72,13 +76,6 @@ class Base:
             for name in [name for name in metrics if name.startswith("copy_")]:
                 del metrics[name]  # training examples are copies of training examples
         return found
-
-    def collapsed(self, samples: np.ndarray, judged: Judged) -> str:
-        """See the module: fewer than half of the samples are distinct."""
-        distinct = len(np.unique(samples.reshape(len(samples), -1), axis=0))
-        return (
-            f"only {distinct} of {len(samples)} samples are distinct" if 2 * distinct < len(samples) else ""
-        )
 
     def sizes(self, split: str) -> np.ndarray | None:
         """See the module."""

@@ -1,34 +1,41 @@
 """How images are judged: in the features of a network that learnt from the training split, and by pixels.
 
-Labelled images are looked at by a classifier of ours, others by an encoder that learnt without labels.
+Labelled images are looked at by a classifier of ours, others by an encoder that learnt without labels, and
+any by the Inception network where the recipe gives its weights.
 """
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from components.classifier import train_classifier
+from components.errors import DataError
+from components.feature_pass import Here, InBeam, first, moments
 from components.metrics import classes as class_metrics
-from components.metrics.frechet import Reference, ShardedMoments, frechet_distance, frechet_interval
-from components.metrics.intervals import (
-    SHARDS,
-    Estimate,
-    difference,
-    exactly,
-    jackknife,
-    shard_of,
-    share,
-    wilson,
-)
-from components.metrics.neighbours import copies, precision_recall
+from components.metrics.classifier_score import classifier_score
+from components.metrics.comparison import Comparison, compare
+from components.metrics.coverage import collapse
+from components.metrics.frechet import Reference, frechet_distance, frechet_interval
+from components.metrics.intervals import Estimate, exactly, share
+from components.metrics.kernel import kid_of
+from components.metrics.missing import missing_mass
+from components.metrics.moments import ShardedMoments
+from components.metrics.neighbours import copies, neighbourhood_of, two_sample_of
+from components.metrics.path_length import path_length
+from components.metrics.rows import Rows
+from components.metrics.structure import diversity, reconstruction
 from components.yardsticks import Base, Judged, Metrics
+from components.yardsticks.networks import network_for
 
-MAIN = "classifier_fid"
-COPY_TRAINING = 20_000  # most training examples that copies are looked for among
+COPY_TRAINING = 20_000  # most training images that copies are looked for among
+COPY_SAMPLES = 2_000  # and most samples that are looked at for it
+REBUILT = 1_000  # most held-out images that are reconstructed
+PATHS = 200  # between neighbouring latents
+MAPPED_AT_ONCE = 50
 
 
 class Yardstick(Base):
@@ -36,56 +43,101 @@ class Yardstick(Base):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        train = self.data["train"]
-        self.network: Any = None
-        self.accuracy = {"validation": 0.0, "test": 0.0}
-        if len(self.spec.classes) > 1:
-            self.network = train_classifier(
-                train["x"],
-                train["label"],
-                len(self.spec.classes),
-                self.settings.classifier_epochs,
-                self.settings.seed,
-            )
-            for split in self.accuracy:
-                self.accuracy[split] = self.network.accuracy(self.data[split]["x"], self.data[split]["label"])
+        self.network, self.facts = network_for(self.spec, self.data, self.settings)
+        beam = self.settings.beam
+        self.work = (
+            Here() if beam is None else InBeam(Path(tempfile.mkdtemp(prefix="mozart-evaluate-")), beam)
+        )
+        self.known: dict[str, Rows] = {}
 
     @property
-    def trusted(self) -> bool:
-        """Whether the feature network knows the classes well enough to judge anything. It decides a gate,
-        so the validation split is asked and the test split only told."""
-        return self.network is not None and self.accuracy["validation"] >= self.settings.classifier_accuracy
+    def main(self) -> str:
+        """The distance in the features of the network that there is."""
+        return f"{self.kind}_fid"
+
+    @property
+    def kind(self) -> str:
+        """`classifier`, `encoder` or `inception`."""
+        return str(self.network.name.split("@")[0])
 
     def features(self) -> dict[str, Any] | None:
         """See components.yardsticks."""
-        if self.network is None:
-            return None
-        accuracy = {f"{split}_accuracy": value for split, value in self.accuracy.items()}
-        return {"name": self.network.name, **accuracy, "trusted": self.trusted}
+        return self.facts
 
     def judge(self, samples: np.ndarray, split: str) -> Judged:
         """See components.yardsticks."""
         found = Judged(self._copies(samples, split))
-        if not self.trusted:
+        if self.facts is None or not self.facts["trusted"]:
             return found
         held = self.data[split]
-        drawn, real = self.network.features(samples), self.network.features(held["x"])
-        protocol = {"features": self.network.name, "real": len(real)}
-        metrics = {"classifier_fid": _frechet(_moments(drawn), _moments(real))}
-        precision, recall = precision_recall(real, drawn, self.settings.neighbours)
-        metrics["precision"] = wilson(round(precision * len(drawn)), len(drawn))
-        metrics["recall"] = wilson(round(recall * len(real)), len(real))
-        if "label" in held:
-            metrics |= self._classes(self.network.predict(samples), held["label"])
-        found.metrics |= {
-            name: replace(one, extra={**protocol, **one.extra}) for name, one in metrics.items()
+        drawn = self.work.features(self.network, samples, "samples")
+        real = self._real(split)
+        count = min(len(real), len(drawn))  # numbers of neighbours compare at equal counts
+        compared = compare(
+            first(real, count), first(drawn, count), self.settings.neighbours, run=self.work.run
+        )
+        metrics = {
+            f"{self.kind}_fid": _frechet(moments(drawn), moments(real)),
+            f"{self.kind}_kid": kid_of(compared),
+            **neighbourhood_of(compared),
+            "two_sample_accuracy": two_sample_of(compared),
         }
+        predicted = label = None
+        if self.kind == "classifier":
+            probabilities = self.network.probabilities(samples)
+            predicted, label = probabilities.argmax(axis=1), held["label"]
+            metrics |= self._classes(predicted, label)
+            metrics["classifier_score"] = classifier_score(probabilities)
+            found.slices = self._slices(compared, predicted[:count], label[:count])
+        try:
+            unlike = diversity(
+                samples[:count], held["x"][:count], data_range=1.0, seed=self.settings.seed,
+                labels=None if predicted is None else predicted[:count],
+                real_labels=None if label is None else label[:count],
+            )  # fmt: skip
+            metrics["diversity"] = unlike
+        except DataError as error:
+            found.notes["diversity"] = str(error)
+        protocol = {"features": self.network.name, "real": len(real)}
+        paired = {"real": count, "n": count}
+        for name, one in metrics.items():
+            own = protocol if name.endswith(("_fid", "_score")) or "class" in name else {**protocol, **paired}
+            found.metrics[name] = replace(one, extra={**own, **one.extra})
+        found.collapsed = self._collapsed(compared, metrics, predicted, label)
+        return found
+
+    def of_model(self, model: Any, split: str) -> Judged:
+        """See components.yardsticks: reconstructions, and paths between latents."""
+        found = Judged()
+        if hasattr(model, "reconstruct"):
+            real = self.data[split]["x"][:REBUILT]
+            parts = [np.asarray(model.reconstruct(real[i : i + 100])) for i in range(0, len(real), 100)]
+            for name, one in reconstruction(real, np.concatenate(parts), data_range=1.0).items():
+                found.metrics[f"reconstruction_{name}"] = replace(one, extra={"n": len(real), **one.extra})
+        trusted = self.facts is not None and self.facts["trusted"]
+        if trusted and hasattr(model, "latents") and hasattr(model, "decode"):
+            ends = np.asarray(model.latents(2 * PATHS, seed=self.settings.seed))
+            length = path_length(
+                lambda z: np.asarray(model.decode(z)),
+                self.network.maps,
+                ends[:PATHS],
+                ends[PATHS:],
+                epsilon=self.settings.path_step,
+                batch=MAPPED_AT_ONCE,
+                seed=self.settings.seed,
+            )
+            if np.isfinite(length.value):
+                protocol = {"features": self.network.name, "n": PATHS}
+                found.metrics["path_length"] = replace(length, extra={**protocol, **length.extra})
+            else:
+                found.notes["path_length"] = length.why
         return found
 
     def save(self, folder: Path) -> None:
         """See components.yardsticks."""
-        if self.network is not None:
-            self.network.save(folder / "classifier")
+        if self.network is not None and self.kind != "inception":  # those weights are the user's
+            self.network.save(folder / self.kind)
+        self.work.close()
 
     def slices_of(self, split: str) -> dict[str, np.ndarray]:
         """See components.yardsticks: the classes."""
@@ -94,31 +146,68 @@ class Yardstick(Base):
             return {}
         return {f"class {name}": np.flatnonzero(label == i) for i, name in enumerate(self.spec.classes)}
 
+    def _real(self, split: str) -> Rows:
+        if split not in self.known:
+            self.known[split] = self.work.features(self.network, self.data[split]["x"], split)
+        return self.known[split]
+
     def _copies(self, samples: np.ndarray, split: str) -> Metrics:
         train, held_out = self.data["train"]["x"][:COPY_TRAINING], self.data[split]["x"]
-        own, known, unseen = (array.reshape(len(array), -1) for array in (samples, train, held_out))
-        found = copies(own, known, unseen)
-        if not np.isfinite(found.rate):
-            return {"copy_rate": Estimate(found.rate, why="a value is not finite")}
-        rate = wilson(round(found.rate * len(own)), len(own))
-        expected = wilson(round(found.expected * len(unseen)), len(unseen))
-        protocol = {"features": "pixels", "training": len(known)}
+        found = copies(samples[:COPY_SAMPLES], train, held_out, run=self.work.run)
+        protocol = {
+            "features": "pixels",
+            "training": len(train),
+            "n": min(len(samples), COPY_SAMPLES),
+        }
         return {
-            "copy_rate": replace(rate, extra=protocol),
-            "copy_excess": replace(difference(rate, expected), extra=protocol),
+            "copy_rate": replace(found.rate, extra={**protocol, **found.rate.extra}),
+            "copy_excess": replace(found.excess, extra={**protocol, **found.excess.extra}),
         }
 
     def _classes(self, predicted: np.ndarray, label: np.ndarray) -> Metrics:
         count = len(self.spec.classes)
         shares = class_metrics.class_shares(predicted, count)
         real = class_metrics.class_shares(label, count)
-        smallest, largest = int(shares.argmin()), int(shares.argmax())
         return {
-            "class_histogram_distance": _histogram_distance(predicted, label, count),
+            "class_histogram_distance": class_metrics.histogram_distance(predicted, label, count),
             "classes_covered": exactly(class_metrics.classes_covered(shares, real)),
-            "smallest_class_share": share(predicted == smallest),
-            "largest_class_share": share(predicted == largest),
+            "smallest_class_share": share(predicted == int(shares.argmin())),
+            "largest_class_share": share(predicted == int(shares.argmax())),
         }
+
+    def _slices(self, compared: Comparison, predicted: np.ndarray, label: np.ndarray) -> dict[str, Metrics]:
+        """Recall and coverage of each class's images, precision of the samples that look like it."""
+        found: dict[str, Metrics] = {}
+        for i, name in enumerate(self.spec.classes):
+            mine, drawn = label == i, predicted == i
+            own: Metrics = {}
+            if mine.any():
+                own |= {"recall": share(compared.reached[mine]), "coverage": share(compared.covered[mine])}
+            if drawn.any():
+                own["precision"] = share(compared.inside()[drawn])
+            found[f"class {name}"] = own
+        return found
+
+    def _collapsed(
+        self,
+        compared: Comparison,
+        metrics: Metrics,
+        predicted: np.ndarray | None,
+        label: np.ndarray | None,
+    ) -> str:
+        missing = None
+        if predicted is not None and label is not None:
+            count = len(self.spec.classes)
+            shares = class_metrics.class_shares(label, count)
+            missing = missing_mass(predicted, shares, counted_on=len(label))
+        return collapse(
+            coverage=metrics["coverage"].value,
+            expected_coverage=metrics["coverage"].extra.get("expected", 1.0),
+            duplicate_rate=metrics["duplicate_rate"].value,
+            real_duplicate_rate=metrics["duplicate_rate"].extra.get("real", 0.0),
+            missing=missing,
+            names=self.spec.classes,
+        )
 
 
 def _frechet(samples: ShardedMoments, real: ShardedMoments) -> Estimate:
@@ -131,20 +220,3 @@ def _frechet(samples: ShardedMoments, real: ShardedMoments) -> Estimate:
     reference = Reference(real.whole())
     without = tuple(frechet_distance(left, reference) for left in samples.without_each())
     return replace(found, without=without)
-
-
-def _moments(features: np.ndarray) -> ShardedMoments:
-    return ShardedMoments.of(features)
-
-
-def _histogram_distance(predicted: np.ndarray, label: np.ndarray, count: int) -> Estimate:
-    tables = [
-        [np.bincount(x[shard_of(len(x)) == k], minlength=count) for k in range(SHARDS)]
-        for x in (predicted, label)
-    ]
-
-    def distance(without: int) -> float:
-        sums = [sum(one for k, one in enumerate(t) if k != without) for t in tables]
-        return class_metrics.total_variation(*(np.asarray(one) / np.sum(one) for one in sums))
-
-    return jackknife(distance(-1), [distance(k) for k in range(SHARDS)])

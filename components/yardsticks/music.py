@@ -6,11 +6,11 @@ import numpy as np
 
 from components.yardsticks import Base, Judged
 
-MAIN = "perplexity"
-
 
 class Yardstick(Base):
     """See components.yardsticks."""
+
+    main = "pitch_class_js"
 
     def judge(self, samples: np.ndarray, split: str) -> Judged:
         """See components.yardsticks."""

@@ -111,6 +111,10 @@ class DCGAN(GenerativeModel):
     def _noise(self, n: tf.Tensor) -> tf.Tensor:
         return keras.random.normal((n, self.config.latent), seed=self.seed_generator)
 
+    def latents(self, n: int, seed: int) -> Any:
+        """`n` draws `[n, latent]` of the prior, for `decode`."""
+        return tf.random.stateless_normal((n, self.config.latent), (seed, 1))
+
     def decode(self, z: Any) -> Any:
         """Noise `[B, latent]` → images `[B, H, W, C]` of the averaged generator."""
         return 0.5 * (self.generator_ema(z, training=False) + 1.0)

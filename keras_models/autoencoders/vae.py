@@ -158,6 +158,10 @@ class VariationalAutoencoder(GenerativeModel):
         """x through the mean code and back: `[B, *shape]`."""
         return self.decode(self.encode(x))
 
+    def latents(self, n: int, seed: int) -> Any:
+        """`n` draws `[n, latent]` of the prior, for `decode`."""
+        return tf.random.stateless_normal((n, self.config.latent), (seed, 1))
+
     def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
         """Ancestral samples: z ~ p(z), x ~ p(x|z)."""
         seeds = tf.random.split(seed, 2)
