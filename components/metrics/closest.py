@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from components.metrics.pairs import SPARE, Job, Run, across, here

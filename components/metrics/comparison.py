@@ -35,7 +35,9 @@ class Comparison:
         default_factory=dict
     )  # distance of each row's k-th nearest of its set
     own: dict[str, np.ndarray] = field(default_factory=dict)  # squared distance to the nearest of its own set
+    own_index: dict[str, np.ndarray] = field(default_factory=dict)  # and which that is
     cross: dict[str, np.ndarray] = field(default_factory=dict)  # the same, of the other set
+    cross_index: dict[str, np.ndarray] = field(default_factory=dict)
     balls: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # [m] real balls that a sample is in
     covered: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # [n] has a sample in its ball
     reached: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # [n] is in a sample's ball
@@ -114,8 +116,10 @@ def _selves(compared: Comparison, job: Job, near: int, run: Run) -> dict[str, np
             tables[task[0], task[2]] += sums if task[1] == task[3] else sums + sums.T
     if job.kernel:
         compared.kernel |= tables
-    squared = {name: closest[name].settle(job, name, name, near)[0] for name in job.sets} if near else {}
+    settled = {name: closest[name].settle(job, name, name, near) for name in job.sets} if near else {}
+    squared = {name: found for name, (found, _) in settled.items()}
     compared.own = {name: found[:, 0] for name, found in squared.items()}
+    compared.own_index = {name: index[:, 0] for name, (_, index) in settled.items()}
     if near == compared.k:
         compared.radii = {name: job.frame.distance(found[:, -1]) for name, found in squared.items()}
     return squared
@@ -153,10 +157,9 @@ def _crossing(compared: Comparison, job: Job, run: Run) -> None:
     if job.kernel:
         compared.kernel[REAL, SAMPLES] = table
     if job.keep:
-        compared.cross = {
-            name: closest[name].settle(job, name, other, 1)[0][:, 0]
-            for name, other in ((REAL, SAMPLES), (SAMPLES, REAL))
-        }
+        for name, other in ((REAL, SAMPLES), (SAMPLES, REAL)):
+            squared, index = closest[name].settle(job, name, other, 1)
+            compared.cross[name], compared.cross_index[name] = squared[:, 0], index[:, 0]
     if job.realism:
         with np.errstate(divide="ignore"):
             compared.realism = 1 / np.sqrt(ratio)

@@ -9,7 +9,9 @@ tells the two sets apart.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -44,20 +46,22 @@ def kid_of(compared: Comparison) -> Estimate:
     if not compared.finite:
         return Estimate(math.nan, why="a feature is not finite")
     tables = [compared.kernel[pair] for pair in ((REAL, REAL), (SAMPLES, SAMPLES), (REAL, SAMPLES))]
-    whole = float(_statistic(*(table.sum() for table in tables), n, m))
+    whole = float(_statistic([table.sum() for table in tables], n, m))
     if min(n, m) < 2 * SHARDS:
         return Estimate(whole, why=f"fewer than {2 * SHARDS} examples on a side do not fill 20 shards")
     counts = [np.bincount(intervals.shard_of(size), minlength=SHARDS) for size in (n, m)]
     # A shard's row and column of a table are left out; what both have was taken away twice.
     sums = [t.sum() - t.sum(axis=0) - t.sum(axis=1) + np.diagonal(t) for t in tables]
-    found = intervals.jackknife(whole, _statistic(*sums, n - counts[0], m - counts[1]))
+    found = intervals.jackknife(whole, _statistic(sums, n - counts[0], m - counts[1]))
     shift = whole - found.value
     return replace(
         found, value=whole, low=found.low + shift, high=found.high + shift, method=f"group {found.method}"
     )
 
 
-def _statistic(real, samples, both, n, m):  # type: ignore[no-untyped-def]  # numbers or arrays alike
+def _statistic(sums: Sequence[Any], n: Any, m: Any) -> Any:
+    """The statistic of the three sums over n and m rows, numbers or arrays alike."""
+    real, samples, both = sums
     return real / (n * (n - 1)) + samples / (m * (m - 1)) - 2 * both / (n * m)
 
 
@@ -87,7 +91,7 @@ def kid_reference(
         y = samples[random.choice(len(samples), size, replace=False)].astype(np.float64)
         own, other, both = (_kernel(*pair) for pair in ((x, x), (y, y), (x, y)))
         sums = (own.sum() - np.trace(own), other.sum() - np.trace(other), both.sum())
-        found[number] = _statistic(*sums, size, size)
+        found[number] = _statistic(sums, size, size)
     spread = {"subsets_std": float(found.std()), "subsets": subsets, "size": size, "seed": seed}
     return Estimate(float(found.mean()), why="the spread over subsets is no standard error", extra=spread)
 

@@ -47,6 +47,7 @@ class Job:
     realism: bool = False
 
     def __call__(self, task: Task) -> Found:
+        """What is found in one task."""
         a, b = self._side(*task[:2]), self._side(*task[2:])
         half = _halves(self.frame, a, b)
         itself = task[:2] == task[2:]

@@ -1,6 +1,6 @@
 """Sets of feature rows, read block by block, and the frame in which their pairs are looked at.
 
-Distances do not change when rows are shifted and scaled together: rows are taken about the mean of the
+Distances do not change when rows are shifted and scaled together: rows are taken about the middle of the
 reference set, where products cancel least, and scaled by a power of two, so that nothing overflows.
 """
 
@@ -18,6 +18,7 @@ from components.errors import DataError
 
 BLOCK = 1024  # rows: two blocks of 2,048 features, and all their distances, take 20 MB
 WIDE = 256  # features: from here on a product of two blocks takes most of the time
+MIDDLE = 257  # rows whose median is taken
 ROUNDING = 1e-12  # of the two rows' squared sizes: squared distances that differ by less are equal
 
 
@@ -50,15 +51,18 @@ class InMemory:
 
     @property
     def width(self) -> int:
+        """See Rows.width."""
         return math.prod(self.array.shape[1:])
 
     def __len__(self) -> int:
         return len(self.array)
 
     def read(self, number: int) -> np.ndarray:
+        """See Rows.read."""
         return _floats(self.array[number * self.block : (number + 1) * self.block])
 
     def take(self, index: np.ndarray) -> np.ndarray:
+        """See Rows.take."""
         return _floats(self.array[index])
 
 
@@ -105,7 +109,8 @@ class Frame:
 
     @classmethod
     def of(cls, reference: Rows, *others: Rows) -> Self | None:
-        """The frame about the mean of `reference`; None where a value is not finite.
+        """The frame about the median of some rows of `reference`, which no outlier moves; None where a
+        value is not finite.
 
         Raises:
             DataError: sets without rows, or of different numbers of features.
@@ -118,19 +123,18 @@ class Frame:
                 )
         if not all(len(rows) and rows.width for rows in (reference, *others)):
             raise DataError("a set without rows or without features has no neighbours")
-        total, largest = np.zeros(reference.width), 0.0
-        for number, rows in enumerate((reference, *others)):
+        largest = 0.0
+        for rows in (reference, *others):
             for part in read_all(rows):
                 if not np.isfinite(part).all():
                     return None
                 largest = max(largest, float(part.max()), -float(part.min()))
-                if not number:
-                    total += (part / len(reference)).sum(axis=0, dtype=np.float64)
+        some = np.linspace(0, len(reference) - 1, min(len(reference), MIDDLE)).astype(np.int64)
+        middle = np.median(reference.take(some), axis=0).astype(np.float64)
         single = reference.width >= WIDE and 1e-30 < largest < 1e30
-        centre = (
-            total.astype(np.float32).astype(np.float64) if single else total
-        )  # the same in both precisions
-        return cls(centre, 2.0 ** -np.frexp(largest)[1], single)
+        if single:  # the same centre in both precisions
+            middle = middle.astype(np.float32).astype(np.float64)
+        return cls(middle, 2.0 ** -np.frexp(largest)[1], single)
 
     def double(self) -> Frame:
         """The same frame with products in float64."""
