@@ -18,6 +18,7 @@ from components.metrics.intervals import LEVEL, Estimate, student, wilson
 FEWEST = 5  # units below which their spread says nothing
 REPLICATES = 1000
 MOST = 2000  # units that are drawn from
+AT_ONCE = 2**18  # units drawn in one go: 2 MB
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,14 @@ def again(sums: np.ndarray, units: Units, *, seed: int = 0, replicates: int = RE
     random = np.random.default_rng(seed)
     blocks, offsets = -(-units.count // units.block), np.arange(units.block)
     found = np.empty((replicates, sums.shape[1]))
-    for number in range(replicates):
-        starts = random.integers(0, units.count - units.block + 1, blocks)
-        chosen = (starts[:, None] + offsets).ravel()[: units.count]
-        found[number] = np.bincount(chosen, minlength=units.count) @ sums
+    step = max(1, AT_ONCE // units.count)
+    for first in range(0, replicates, step):
+        size = min(step, replicates - first)
+        starts = random.integers(0, units.count - units.block + 1, (size, blocks))
+        chosen = (starts[..., None] + offsets).reshape(size, -1)[:, : units.count]
+        flat = (chosen + units.count * np.arange(size)[:, None]).ravel()
+        times = np.bincount(flat, minlength=size * units.count).reshape(size, units.count)
+        found[first : first + size] = times @ sums
     return found
 
 

@@ -50,7 +50,9 @@ def test_the_p_values_of_margins_are_near_the_exact_ones():
     for shift in (0.0, 0.2, 0.5):
         a, b = rows(3, 150, 3), rows(4, 120, 3, shift)
         exact = [ks_2samp(a[:, k], b[:, k], method="exact").pvalue for k in range(3)]
-        assert margins_two_sample(a, b).extra["p_values"] == pytest.approx(exact, abs=0.03)
+        found = np.array(margins_two_sample(a, b).extra["p_values"])
+        assert (found >= np.array(exact) - 0.002).all()  # never an alarm that the exact test would not give
+        assert found == pytest.approx(exact, abs=0.04)
 
 
 def test_holm_names_the_features_that_differ():
