@@ -79,7 +79,7 @@ class Judge:
                 found.collapsed = found.collapsed or judged.collapsed
                 for name, own in judged.slices.items():
                     slices[name] = {**slices.get(name, {}), **own}
-            found.splits[split] = self._protocol(metrics, split, len(samples))
+            found.splits[split] = self._protocol(metrics, split, len(samples), found.notes)
             found.slices[split] = slices
         distinct = len(np.unique(samples.reshape(len(samples), -1), axis=0))
         if 2 * distinct < len(samples):
@@ -92,13 +92,20 @@ class Judge:
         count = min(count, len(self.data["train"]["x"]))
         for split in DECISION_SPLITS:
             judged = self.yardstick.reference(split, count)
-            found.splits[split] = self._protocol(judged.metrics, split, count)
+            found.splits[split] = self._protocol(judged.metrics, split, count, found.notes)
         return found
 
-    def _protocol(self, metrics: Metrics, split: str, count: int) -> Metrics:
-        """Each number with what it was measured on."""
+    def _protocol(self, metrics: Metrics, split: str, count: int, notes: dict[str, str]) -> Metrics:
+        """Each number with what it was measured on. One that these data do not carry goes to the notes; one
+        that is NaN because a value was not finite stays, for a gate to stumble over."""
         common = {"n": count, "split": split, "seed": self.settings.seed, "checkpoint": "final"}
-        return {name: replace(one, extra={**common, **one.extra}) for name, one in metrics.items()}
+        found = {}
+        for name, one in metrics.items():
+            if math.isnan(one.value) and one.why and "not finite" not in one.why:
+                notes[name] = one.why
+            else:
+                found[name] = replace(one, extra={**common, **one.extra})
+        return found
 
     # -- the likelihood --------------------------------------------------------------------------------
 

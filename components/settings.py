@@ -128,6 +128,10 @@ class EvaluateSettings(Settings):
     inception_sha256: str = Field(
         "", description="SHA-256 of that file; by default that of pt_inception-2015-12-05"
     )
+    horizon: float = Field(
+        0.25, gt=0, lt=1, description="share of a window that is forecast from the steps before (series)"
+    )
+    season: int = Field(1, ge=1, description="steps of a season, by which forecasts are scaled (series)")
     path_step: float = Field(
         1e-4, gt=0, lt=0.1, description="of the path length, a share of the way between two latents"
     )

@@ -5,10 +5,11 @@ The functions beside this file take arrays: no files, no models.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Better = Literal["lower", "higher"]
+DISTANCES = ("_tv", "_js", "_ks", "_kl", "_distance", "_wasserstein")  # of 0 between equal sets
 IMAGES, TOKENS = ("images",), ("text", "music")
 NETWORKS = {  # whose features distances are taken in
     "classifier": "a classifier of ours, trained on the training split",
@@ -44,7 +45,7 @@ def _distances() -> dict[str, Metric]:
     return found
 
 
-METRICS = {
+METRICS: dict[str, Metric] = {
     **_distances(),
     "precision": Metric("higher", "share of samples inside the k-NN support of real images", IMAGES),
     "recall": Metric("higher", "share of real images inside the k-NN support of samples", IMAGES),
@@ -96,3 +97,27 @@ METRICS = {
         "lower", "exponential of the negative log-likelihood per token", TOKENS, likelihood=True
     ),
 }
+
+
+def _register() -> None:
+    """The metrics that files of this folder describe by themselves, as `ABOUT`: name → (better, about)."""
+    from components.metrics import forecasts, music, ratings, series, text
+
+    for module, modality in (
+        (text, "text"),
+        (music, "music"),
+        (series, "series"),
+        (forecasts, "series"),
+        (ratings, "ratings"),
+    ):
+        about: dict[str, tuple[Better, str]] = module.ABOUT
+        for name, (better, said) in about.items():
+            known = METRICS.get(name)
+            if known is None:
+                distance = name.endswith(DISTANCES)
+                METRICS[name] = Metric(better, said, (modality,), distance=distance)
+            elif known.modalities:  # one without any is measured on all kinds of data
+                METRICS[name] = replace(known, modalities=(*known.modalities, modality))
+
+
+_register()

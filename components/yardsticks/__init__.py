@@ -47,7 +47,6 @@ class Judged:
 class Base:
     """What a kind of data has where it says nothing else: no network and no slices."""
 
-
     def __init__(self, examples: Examples, data: dict[str, Arrays], settings: EvaluateSettings) -> None:
         self.examples, self.data, self.settings = examples, data, settings
         self.spec, self.encoding = examples.spec, examples.encoding
