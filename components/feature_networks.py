@@ -112,7 +112,7 @@ def perceptual_distances(
     for place, (first, second) in enumerate(zip(a, b, strict=True)):
         unlike = (_unit(first) - _unit(second)) ** 2
         weight = np.ones(unlike.shape[3]) if weights is None else weights[place].astype(np.float64)
-        total += (unlike @ weight).mean(axis=(1, 2))
+        total += (unlike @ weight).reshape(len(total), -1).mean(axis=1)
     return total
 
 

@@ -36,7 +36,7 @@ class Inception:
     "pillow" (bicubic in floats with antialiasing, as clean-fid proposes: Parmar et al. 2022).
     """
 
-    layers = LAYERS
+    layers: tuple[str, ...] = LAYERS
 
     def __init__(
         self, weights: dict[str, np.ndarray], sha256: str, source: str = "", resize: Resize = "tensorflow1"
