@@ -8,21 +8,12 @@ from typing import Any
 
 from components.accumulators import Categorical
 from components.ingest import REJECTED, SPLITS
+from components.metrics import METRICS
 from components.modalities import Anomaly, Summary, modalities
 from components.settings import DataSettings, GateSettings, ModelSettings
 from keras_models import describe
 
-NEED_CLASSES = frozenset(  # what gate 2 measures with a classifier of the training images
-    {
-        "classifier_fid",
-        "precision",
-        "recall",
-        "class_histogram_distance",
-        "classes_covered",
-        "smallest_class_share",
-        "largest_class_share",
-    }
-)
+NEED_CLASSES = frozenset(name for name, about in METRICS.items() if about.classes)
 
 
 def rejections(

@@ -34,6 +34,7 @@ class GenerativeModel(keras.Model):
     kinds: ClassVar[tuple[str, ...]] = ()
     likelihood: ClassVar[str] = "none"  # what log_prob returns: "exact", "bound" or nothing
     measure: str = ""  # of log_prob: "mass" over discrete values, "density" over reals
+    condition_on: ClassVar[str] = ""  # the field that `sample` can be asked for: "label", or nothing
     paper: ClassVar[str] = ""
     reports: ClassVar[tuple[str, ...]] = ("loss",)  # names of the training curves
     jit: ClassVar[bool] = False  # whether XLA pays for this family's train_step, by measurement
@@ -123,20 +124,50 @@ class GenerativeModel(keras.Model):
         The same seed gives the same samples in the same environment, and the first of many equal
         the few: samples are drawn in blocks of a fixed size, each with its own seed.
 
+        Args:
+            condition: what each sample is to be, `[n]` or `[n, ...]`, of families with `condition_on`: class
+                numbers where that is "label".
+
         Raises:
-            ValueError: `n` < 1, or a condition for a family that takes none.
+            ValueError: `n` < 1, or a condition that the family does not take or the spec does not know.
         """
         if n < 1:
             raise ValueError(f"the number of samples is at least 1, and {n} were asked for")
-        if condition is not None:
-            raise ValueError(f"family '{self.family}' takes no condition")
         blocks = range((n + BLOCK - 1) // BLOCK)
-        drawn = [self._draw_block(tf.constant([seed, block], tf.int32)) for block in blocks]
+        if condition is None:
+            drawn = [self._draw_block(tf.constant([seed, block], tf.int32)) for block in blocks]
+        else:
+            given = self._checked(condition, n)
+            given = np.resize(given, (len(blocks) * BLOCK, *given.shape[1:]))
+            drawn = [
+                self._draw_given(
+                    given[block * BLOCK : (block + 1) * BLOCK], tf.constant([seed, block], tf.int32)
+                )
+                for block in blocks
+            ]
         return np.concatenate([np.asarray(block) for block in drawn])[:n]
 
     @tf.function(reduce_retracing=True)
     def _draw_block(self, seed: tf.Tensor) -> tf.Tensor:
         return self.draw(BLOCK, None, seed)
+
+    @tf.function(reduce_retracing=True)
+    def _draw_given(self, condition: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return self.draw(BLOCK, condition, seed)
+
+    def _checked(self, condition: Any, n: int) -> np.ndarray:
+        """The condition `[n, ...]`, which this family takes."""
+        if not self.condition_on:
+            raise ValueError(f"family '{self.family}' takes no condition")
+        given = np.asarray(condition)
+        if len(given) != n:
+            raise ValueError(f"{n} samples need as many conditions, and {len(given)} were given")
+        if self.condition_on == "label":
+            classes = len(self.spec.classes)
+            if given.ndim != 1 or given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= classes:
+                raise ValueError(f"labels are [n] whole numbers from 0 to {classes - 1}")
+            given = given.astype(np.int32)
+        return given
 
     def log_prob(self, x: Any, **kwargs: Any) -> Any:
         """log p(x) in nats per example `[B]`, as `likelihood` and `measure` say.

@@ -75,6 +75,12 @@ METRICS: dict[str, Metric] = {
     "largest_class_share": Metric(
         "lower", "share of the commonest class among samples", IMAGES, classes=True
     ),
+    "label_agreement": Metric(
+        "higher",
+        "share of samples asked for by class that our classifier sees as that class",
+        IMAGES,
+        classes=True,
+    ),
     "copy_rate": Metric(
         "lower", "share of samples nearer to a training example than 99 % of held-out ones are"
     ),

@@ -16,6 +16,7 @@ import numpy as np
 from components.errors import DataError
 from components.feature_pass import Here, InBeam, first, moments
 from components.metrics import classes as class_metrics
+from components.metrics.classes import agreement
 from components.metrics.classifier_score import classifier_score
 from components.metrics.comparison import Comparison, compare
 from components.metrics.coverage import collapse
@@ -115,6 +116,8 @@ class Yardstick(Base):
             for name, one in reconstruction(real, np.concatenate(parts), data_range=1.0).items():
                 found.metrics[f"reconstruction_{name}"] = replace(one, extra={"n": len(real), **one.extra})
         trusted = self.facts is not None and self.facts["trusted"]
+        if trusted and getattr(model, "condition_on", "") == "label" and self.kind == "classifier":
+            found = self._agreement(model, found)
         if trusted and hasattr(model, "latents") and hasattr(model, "decode"):
             ends = np.asarray(model.latents(2 * PATHS, seed=self.settings.seed))
             length = path_length(
@@ -131,6 +134,21 @@ class Yardstick(Base):
                 found.metrics["path_length"] = replace(length, extra={**protocol, **length.extra})
             else:
                 found.notes["path_length"] = length.why
+        return found
+
+    def _agreement(self, model: Any, found: Judged) -> Judged:
+        """Whether the samples that were asked for are of their class, in the eyes of the classifier."""
+        names = self.spec.classes
+        wanted = np.arange(self.settings.samples) % len(names)
+        drawn = model.sample(len(wanted), condition=wanted, seed=self.settings.seed)
+        predicted = self.network.probabilities(drawn).argmax(axis=1)
+        protocol = {"features": self.network.name, "n": len(wanted)}
+        for name, one in agreement(predicted, wanted, names).items():
+            told = replace(one, extra={**protocol, **one.extra})
+            if name == "accuracy":
+                found.metrics["label_agreement"] = told
+            else:
+                found.slices[f"class {name.removeprefix('accuracy/')}"] = {"label_agreement": told}
         return found
 
     def save(self, folder: Path) -> None:
