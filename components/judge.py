@@ -6,6 +6,7 @@ the same splits, the same feature network, the same number of samples from the s
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +21,7 @@ from components.yardsticks import Judged, Metrics, yardstick_of
 from keras_models.base import GenerativeModel
 
 DECISION_SPLITS = ("validation", "test")
+BESIDE = ("length", "mask", "covariates")  # fields that a family's log_prob may take beside x
 SCORED_AT_ONCE = 100  # examples in one call of log_prob
 TRAINING_ROWS = 50_000  # most training examples that are looked at: the first ones, an order drawn by hash
 
@@ -144,11 +146,11 @@ class Judge:
         options: dict[str, Any] = {}
         if model.likelihood == "bound":
             options = {"samples": self.settings.importance_samples, "seed": self.settings.seed}
+        taken = inspect.signature(model.log_prob).parameters
+        names = ["x", *(name for name in BESIDE if name in data and name in taken)]
         parts = []
         for start in range(0, len(data["x"]), SCORED_AT_ONCE):
-            rows = {
-                name: data[name][start : start + SCORED_AT_ONCE] for name in ("x", "length") if name in data
-            }
+            rows = {name: data[name][start : start + SCORED_AT_ONCE] for name in names}
             parts.append(np.asarray(model.log_prob(**rows, **options), np.float64))
         notes = {"importance_samples": self.settings.importance_samples} if options else {}
         return np.concatenate(parts), notes

@@ -59,6 +59,9 @@ METRICS: dict[str, Metric] = {
         IMAGES,
         classes=True,
     ),
+    "inception_score": Metric(
+        "higher", "Inception Score of all samples as one set, corrected for its bias", IMAGES
+    ),
     "two_sample_accuracy": Metric(
         "lower",
         "share of samples and real images whose nearest other is of their own kind (0.5 at best)",

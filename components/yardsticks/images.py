@@ -90,6 +90,8 @@ class Yardstick(Base):
             metrics |= self._classes(predicted, label)
             metrics["classifier_score"] = classifier_score(probabilities)
             found.slices = self._slices(compared, predicted[:count], label[:count])
+        if self.kind == "inception":
+            metrics["inception_score"] = classifier_score(self.network.probabilities(samples))
         try:
             unlike = diversity(
                 samples[:count], held["x"][:count], data_range=1.0, seed=self.settings.seed,

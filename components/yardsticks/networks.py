@@ -56,9 +56,16 @@ def _encoder(
 
 
 def _inception(settings: EvaluateSettings) -> tuple[Any, dict[str, Any]]:
+    from components.feature_networks import COMPATIBILITY
     from components.inception import make_inception
     from components.weights import PUBLISHED
 
     sha256 = settings.inception_sha256 or PUBLISHED["inception"].sha256
     network = make_inception(settings.inception, sha256)
-    return network, {"name": network.name, "learnt": "ImageNet; weights given by the user", "trusted": True}
+    facts = {
+        "name": network.name,
+        "learnt": "ImageNet; weights given by the user",
+        "trusted": True,
+        "choices": COMPATIBILITY["torch-fidelity"].told(),
+    }
+    return network, facts
