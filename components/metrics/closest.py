@@ -7,6 +7,7 @@ import numpy as np
 from components.metrics.pairs import SPARE, Job, Run, across, here
 from components.metrics.rows import ROUNDING, Frame, InMemory, Rows
 
+DOUBLE = 256  # rows in a block of those that are looked at again
 AT_ONCE = 2**18  # numbers in one subtraction of pairs: 2 MB
 
 
@@ -38,7 +39,7 @@ class Closest:
             unsure = self._unsure(job, queries, points, squared[:, -1])
             if len(unsure):
                 own = unsure if queries == points else None
-                rows = InMemory(job.sets[queries].take(unsure))
+                rows = InMemory(job.sets[queries].take(unsure), DOUBLE)
                 squared[unsure], index[unsure] = nearest_rows(
                     rows, job.sets[points], k, job.frame.double(), own=own, sizes=job.sizes[points]
                 )

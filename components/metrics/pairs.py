@@ -19,6 +19,7 @@ from components.metrics.intervals import SHARDS
 from components.metrics.rows import ROUNDING, Frame, Rows, blocks
 
 SPARE = 4  # neighbours kept beyond those asked for, so that rounding seldom leaves the k-th open
+GROUP = 8  # entries of a line of which only the largest is looked at first
 OPEN = 64  # a block of which more than one pair in so many is left open is multiplied again in float64
 AT_ONCE = 2**18  # numbers in one subtraction of pairs: 2 MB
 Task = tuple[str, int, str, int]  # block number of a set, block number of another or the same set
@@ -45,11 +46,15 @@ class Job:
     radii: dict[str, np.ndarray] = field(default_factory=dict)  # squared, in the frame
     strict: bool = False  # whether a ball is without its boundary
     realism: bool = False
+    _left: dict[tuple[str, int], np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, task: Task) -> Found:
         """What is found in one task."""
         a, b = self._side(*task[:2]), self._side(*task[2:])
-        half = _halves(self.frame, a, b)
+        if task[:2] not in self._left:  # the next task mostly has the same first block
+            self._left.clear()
+            self._left[task[:2]] = _left(self.frame, a)
+        half = _halves(self.frame, self._left[task[:2]], b)
         itself = task[:2] == task[2:]
         found: Found = {}
         if self.kernel:
@@ -62,10 +67,9 @@ class Job:
         if self.keep:
             if itself:
                 np.fill_diagonal(half, -np.inf)  # no row is its own neighbour
-            found["values"], found["index"] = _largest(half, self.keep, b.start)
+            found["values"], found["index"] = _largest(half, self.keep, 1, b.start)
             if self.mutual and not itself:
-                columns = np.ascontiguousarray(half.T)
-                found["values_b"], found["index_b"] = _largest(columns, self.keep, a.start)
+                found["values_b"], found["index_b"] = _largest(half, self.keep, 0, a.start)
         return found
 
     def _side(self, name: str, number: int) -> _Side:
@@ -110,7 +114,8 @@ class Job:
     def _sure(self, a: _Side, b: _Side, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """|x - y|² of pairs in float64: one by one, or all of the block where that is cheaper."""
         if len(first) * OPEN > len(a.rows) * len(b.rows):
-            return -2 * _halves(self.frame.double(), a, b)[first, second]
+            exact = self.frame.double()
+            return -2 * _halves(exact, _left(exact, a), b)[first, second]
         return _apart(self.frame, a.rows, first, b.rows, second)
 
 
@@ -127,10 +132,17 @@ class _Side:
         return slice(self.start, self.start + len(self.rows))
 
 
-def _halves(frame: Frame, a: _Side, b: _Side) -> np.ndarray:
+def _left(frame: Frame, a: _Side) -> np.ndarray:
+    """The first factor `[r, d + 2]` of `_halves`: [x, -|x|²/2, 1]."""
+    left = frame.of_rows(a.rows, 2)
+    left[:, -2] = -a.sizes / 2
+    return left
+
+
+def _halves(frame: Frame, left: np.ndarray, b: _Side) -> np.ndarray:
     """-|x - y|²/2 `[r, c]` in one product: [x, -|x|²/2, 1] · [y, 1, -|y|²/2]."""
-    left, right = frame.of_rows(a.rows, 2), frame.of_rows(b.rows, 2)
-    left[:, -2], right[:, -1] = -a.sizes / 2, -b.sizes / 2
+    right = frame.of_rows(b.rows, 2)
+    right[:, -1] = -b.sizes / 2
     return left @ right.T
 
 
@@ -165,17 +177,43 @@ def _realism(half: np.ndarray, a: _Side, radii: np.ndarray, median: float) -> Fo
     return {"realism": shares[closest, np.arange(len(closest))], "closest": closest + a.start}
 
 
-def _largest(half: np.ndarray, keep: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `keep` largest of each row and their places from `start` on; -inf and -1 where there are fewer."""
-    rows, columns = half.shape
-    values = np.full((rows, keep), -np.inf, half.dtype)
-    index = np.full((rows, keep), -1)
-    count = min(keep, columns)
-    places = np.argpartition(half, columns - count, axis=1)[:, columns - count :]
-    values[:, :count] = np.take_along_axis(half, places, axis=1)
-    index[:, :count] = places + start
+def _largest(half: np.ndarray, keep: int, axis: int, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `keep` largest of each row (axis 1) or column (axis 0), and their places from `start` on; -inf
+    and -1 where there are fewer.
+
+    Only what reaches the `keep`-th largest of the maxima of groups can be among them: a few of each line.
+    """
+    least = _least(half, keep, axis)
+    first, second = np.divmod(np.flatnonzero(half >= (least[:, None] if axis else least)), half.shape[1])
+    reached = half[first, second]
+    lines, others = first, second
+    if not axis:
+        order = np.argsort(second, kind="stable")
+        lines, others, reached = second[order], first[order], reached[order]
+    counts = np.bincount(lines, minlength=len(least))
+    width = max(keep, int(counts.max()))
+    place = np.arange(len(lines)) - np.repeat(np.cumsum(counts) - counts, counts)
+    values = np.full((len(least), width), -np.inf, half.dtype)
+    index = np.full(values.shape, -1)
+    values[lines, place], index[lines, place] = reached, others + start
+    if width > keep:
+        best = np.argpartition(values, width - keep, axis=1)[:, width - keep :]
+        values, index = (np.take_along_axis(part, best, axis=1) for part in (values, index))
     index[values == -np.inf] = -1
     return values, index
+
+
+def _least(half: np.ndarray, keep: int, axis: int) -> np.ndarray:
+    """A value that `keep` entries of each row or column reach; -inf for short ones."""
+    groups = half.shape[axis] // GROUP
+    if groups < keep:
+        return np.full(half.shape[1 - axis], -np.inf, half.dtype)
+    if axis:
+        most = half[:, : groups * GROUP].reshape(-1, GROUP, groups).max(axis=1)
+    else:
+        most = half[: groups * GROUP].reshape(GROUP, groups, -1).max(axis=0).T
+    found: np.ndarray = np.partition(most, groups - keep, axis=1)[:, groups - keep]
+    return found
 
 
 def _apart(frame: Frame, a: np.ndarray, first: np.ndarray, b: np.ndarray, second: np.ndarray) -> np.ndarray:
