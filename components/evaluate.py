@@ -3,7 +3,7 @@
 evaluation/
   evaluation.json     metrics by split with their protocols, floors, reference, champion, verdict
   samples.png|txt     the first samples; real.png|txt: as many real examples
-  pictures.npz        samples, real examples and the training examples nearest to the samples
+  pictures.npz        what the report shows of them (components.evaluation_pictures)
   classifier/         the feature network behind the distances (images with labels)
 """
 
@@ -13,17 +13,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from components.artifacts import fingerprint_of, read_json, reading, write_json, writing
+from components.evaluation_pictures import write_pictures
 from components.examples import Examples
 from components.floors import default_floors
 from components.gates import decide, undecided
 from components.home import home
 from components.metrics import METRICS
 from components.settings import EvaluateSettings, FloorSettings, GateSettings
-
-SHOWN = 64  # samples in the picture
 
 
 def evaluate(
@@ -84,7 +81,7 @@ def evaluate(
     }
     _note_features(found, settings)
     with writing(out, "evaluate") as (folder, manifest):
-        _pictures(folder, data, judge, samples)
+        write_pictures(folder, data, judge, learner, samples)
         judge.yardstick.save(folder)
         write_json(folder / "evaluation.json", _finite(found))
         manifest["fingerprint"] = fingerprint_of(
@@ -163,25 +160,6 @@ def _against(
         return facts
     measured = comparable(own, judge.measure(champion, judge.samples(champion, count)))
     return {**facts, **measured.told(), **against_champion(own, measured, metric, gates)}
-
-
-def _pictures(folder: Path, data: Examples, judge: Any, samples: np.ndarray) -> None:
-    test = judge.data["test"]
-    whole = test["length"] == data.spec.shape[0] if "length" in test else slice(None)
-    real = test["x"][whole][:SHOWN]  # padded sequences would show their padding
-    if "mask" in test:  # what is missing is shown as missing
-        real = np.where(test["mask"][whole][:SHOWN] > 0, real, np.nan)
-    modality = data.modality
-    modality.write_samples(samples[:SHOWN], data.encoding, folder / "samples")
-    modality.write_samples(real, data.encoding, folder / "real")
-    arrays = {"samples": samples[:SHOWN], "real": real}
-    if data.spec.kind == "image":
-        from components.metrics.neighbours import nearest
-
-        train = judge.data["train"]["x"]
-        index, _ = nearest(samples[:16].reshape(16, -1), train.reshape(len(train), -1))
-        arrays["nearest"] = train[index]
-    np.savez(folder / "pictures.npz", **arrays)
 
 
 def _finite(found: Any) -> Any:

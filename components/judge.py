@@ -28,12 +28,14 @@ TRAINING_ROWS = 50_000  # most training examples that are looked at: the first o
 
 @dataclass
 class Measures:
-    """Split → metric → estimate; the same by slice; and how a collapse shows, or nothing."""
+    """Split → metric → estimate; the same by slice; how a collapse shows, or nothing; what a page shows
+    beside the numbers, by split."""
 
     splits: dict[str, Metrics] = field(default_factory=dict)
     slices: dict[str, dict[str, Metrics]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # why a metric was not measured
     collapsed: str = ""
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """As evaluation.json keeps them."""
@@ -42,6 +44,7 @@ class Measures:
             for split, metrics in self.splits.items()
         }
         found["notes"] = self.notes
+        found["facts"] = self.facts
         found["slices"] = {
             split: {
                 name: {metric: one.told() for metric, one in metrics.items()}
@@ -78,6 +81,7 @@ class Judge:
             for judged in parts:
                 metrics |= judged.metrics
                 found.notes |= judged.notes
+                found.facts[split] = {**found.facts.get(split, {}), **judged.facts}
                 found.collapsed = found.collapsed or judged.collapsed
                 for name, own in judged.slices.items():
                     slices[name] = {**slices.get(name, {}), **own}

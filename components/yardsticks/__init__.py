@@ -35,13 +35,14 @@ Metrics = dict[str, Estimate]
 
 @dataclass
 class Judged:
-    """Metric → estimate, and for each slice the same; `notes` say why a metric was not measured, and
-    `collapsed` how a collapse shows."""
+    """Metric → estimate, and for each slice the same; `notes` say why a metric was not measured,
+    `collapsed` how a collapse shows, and `facts` what a page shows beside the numbers (JSON-like)."""
 
     metrics: Metrics = field(default_factory=dict)
     slices: dict[str, Metrics] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     collapsed: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Base:

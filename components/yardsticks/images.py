@@ -90,6 +90,7 @@ class Yardstick(Base):
             metrics |= self._classes(predicted, label)
             metrics["classifier_score"] = classifier_score(probabilities)
             found.slices = self._slices(compared, predicted[:count], label[:count])
+            found.facts["class_shares"] = self._shares(predicted, label)
         if self.kind == "inception":
             metrics["inception_score"] = classifier_score(self.network.probabilities(samples))
         try:
@@ -193,6 +194,15 @@ class Yardstick(Base):
             "classes_covered": exactly(class_metrics.classes_covered(shares, real)),
             "smallest_class_share": share(predicted == int(shares.argmin())),
             "largest_class_share": share(predicted == int(shares.argmax())),
+        }
+
+    def _shares(self, predicted: np.ndarray, label: np.ndarray) -> dict[str, Any]:
+        """Class → its share among samples and among real images."""
+        names = self.spec.classes
+        drawn, real = (class_metrics.share_intervals(part, len(names)) for part in (predicted, label))
+        return {
+            name: {"samples": mine.told(), "real": its.told()}
+            for name, mine, its in zip(names, drawn, real, strict=True)
         }
 
     def _slices(self, compared: Comparison, predicted: np.ndarray, label: np.ndarray) -> dict[str, Metrics]:
