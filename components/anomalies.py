@@ -73,9 +73,8 @@ def missing_classes(
     """Classes that gate 2 needs and the training split lacks."""
     if model is None or gates is None:
         return []
+    asked = ", ".join(sorted(NEED_CLASSES & {gates.metric or "", *gates.limits}))
     image = modalities()[name].KIND == "image"
-    by_default = "classifier_fid" if image and describe(model.family).likelihood == "none" else ""
-    asked = ", ".join(sorted(NEED_CLASSES & {gates.metric or by_default, *gates.limits}))
     classes = summary.features.get("class")
     known = len(classes.counts) if isinstance(classes, Categorical) else 0
     if not asked or known > 1:
@@ -84,7 +83,7 @@ def missing_classes(
     if image:
         said += (
             f"needs labelled images of two classes or more, and these have {'one' if known else 'none'}: sort "
-            "the files into one subfolder a class, or change gates.metric and gates.limits"
+            "the files into one subfolder a class, or ask for what needs no classes, such as encoder_fid"
         )
     else:
         said += "is measured of images only: change gates.metric, gates.limits"

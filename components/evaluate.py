@@ -91,13 +91,20 @@ def evaluate(
 
 
 def _note_features(found: dict[str, Any], settings: EvaluateSettings) -> None:
+    """That a network was not trusted, and why."""
     features = found["features"]
-    if features and not features["trusted"]:
-        found["verdict"]["reasons"].append(
-            f"noted: the feature network's accuracy on the validation split is "
-            f"{features['validation_accuracy']:.3f}, below {settings.classifier_accuracy} "
-            "(evaluate.classifier_accuracy): nothing that rests on it was measured."
-        )
+    if not features or features["trusted"]:
+        return
+    for name, least in (
+        ("accuracy", settings.classifier_accuracy),
+        ("completion", settings.encoder_completion),
+    ):
+        if (value := features.get(f"validation_{name}")) is not None:
+            whose = "classifier" if name == "accuracy" else "encoder"
+            found["verdict"]["reasons"].append(
+                f"noted: the feature network's {name} on the validation split is {value:.3f}, below {least} "
+                f"(evaluate.{whose}_{name}): nothing that rests on it was measured."
+            )
 
 
 def _label(floor: FloorSettings) -> str:

@@ -59,6 +59,11 @@ def first(rows: Rows, n: int) -> Rows:
     return First(rows, n) if n < len(rows) else rows
 
 
+def all_rows(rows: Rows) -> np.ndarray:
+    """All rows in memory, for what cannot be done block by block."""
+    return np.concatenate(list(read_all(rows)))
+
+
 def moments(rows: Rows) -> ShardedMoments:
     """Moments by shard of rows of any number, of which one block is in memory."""
     found = ShardedMoments(rows.width)

@@ -119,14 +119,21 @@ class EvaluateSettings(Settings):
         le=1,
         description="the feature network's own validation accuracy below which it judges nothing",
     )
-    encoder_accuracy: float = Field(
-        0.5, ge=0, le=1, description="the same of an encoder that learns without labels, at its own task"
+    encoder_completion: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="the same of an encoder that learns without labels: hidden parts foretold",
     )
     inception: str = Field(
-        "", description="path or address of the Inception weights of FID: its features in place of our network's"
+        "",
+        description="path or address of the Inception weights of FID: its features in place of our network's",
     )
     inception_sha256: str = Field(
         "", description="SHA-256 of that file; by default that of pt_inception-2015-12-05"
+    )
+    compatibility: Literal["", "torch-fidelity", "clean-fid", "prdc"] = Field(
+        "", description="also measure as this tool does, beside our own numbers"
     )
     horizon: float = Field(
         0.25, gt=0, lt=1, description="share of a window that is forecast from the steps before (series)"

@@ -27,6 +27,7 @@ import numpy as np
 from components.errors import ConfigError
 from components.examples import Examples
 from components.metrics.intervals import Estimate
+from components.modalities import modalities
 from components.settings import EvaluateSettings
 
 Arrays = dict[str, np.ndarray]
@@ -96,7 +97,7 @@ def yardstick_of(examples: Examples) -> ModuleType:
         ConfigError: nothing judges this kind of data.
     """
     name = examples.encoding["modality"]
-    known = [module.name for module in pkgutil.iter_modules(__path__)]
+    known = {module.name for module in pkgutil.iter_modules(__path__)} & set(modalities())
     if name not in known:
         raise ConfigError(f"nothing judges {name} yet: {', '.join(sorted(known))} can be evaluated")
     return importlib.import_module(f"{__name__}.{name}")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from components.errors import DataError
-from components.feature_pass import Here, InBeam, first, moments
+from components.feature_pass import Here, InBeam, all_rows, first, moments
 from components.metrics import classes as class_metrics
 from components.metrics.classes import agreement
 from components.metrics.classifier_score import classifier_score
@@ -30,6 +30,7 @@ from components.metrics.path_length import path_length
 from components.metrics.rows import Rows
 from components.metrics.structure import diversity, reconstruction
 from components.yardsticks import Base, Judged, Metrics
+from components.yardsticks.compatible import compatible
 from components.yardsticks.networks import network_for
 
 COPY_TRAINING = 20_000  # most training images that copies are looked for among
@@ -108,6 +109,15 @@ class Yardstick(Base):
             own = protocol if name.endswith(("_fid", "_score")) or "class" in name else {**protocol, **paired}
             found.metrics[name] = replace(one, extra={**own, **one.extra})
         found.collapsed = self._collapsed(compared, metrics, predicted, label)
+        if self.settings.compatibility:
+            outputs = self.network.probabilities(samples) if self.kind == "inception" else None
+            told = compatible(
+                self.settings.compatibility, self.kind, all_rows(real), all_rows(drawn), outputs
+            )
+            found.metrics |= {
+                name: replace(one, extra={**protocol, **one.extra}) for name, one in told.metrics.items()
+            }
+            found.notes |= told.notes
         return found
 
     def of_model(self, model: Any, split: str) -> Judged:

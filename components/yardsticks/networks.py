@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,22 +50,25 @@ def _encoder(
     network = train_encoder(data["train"]["x"], seed=settings.seed)
     facts: dict[str, Any] = {"name": network.name, "learnt": "the training split without labels"}
     for split in SPLITS:
-        facts[f"{split}_accuracy"] = network.accuracy(data[split]["x"])
-    facts["trusted"] = facts["validation_accuracy"] >= settings.encoder_accuracy
+        facts[f"{split}_completion"] = network.completion(data[split]["x"], settings.seed)
+    facts["trusted"] = facts["validation_completion"] >= settings.encoder_completion
     return network, facts
 
 
 def _inception(settings: EvaluateSettings) -> tuple[Any, dict[str, Any]]:
-    from components.feature_networks import COMPATIBILITY
+    from components.feature_networks import compatibility
     from components.inception import make_inception
     from components.weights import PUBLISHED
 
     sha256 = settings.inception_sha256 or PUBLISHED["inception"].sha256
-    network = make_inception(settings.inception, sha256)
+    resize: Literal["tensorflow1", "pillow"] = (
+        "pillow" if settings.compatibility == "clean-fid" else "tensorflow1"
+    )
+    network = make_inception(settings.inception, sha256, resize)
     facts = {
         "name": network.name,
         "learnt": "ImageNet; weights given by the user",
         "trusted": True,
-        "choices": COMPATIBILITY["torch-fidelity"].told(),
+        "choices": compatibility(settings.compatibility or "torch-fidelity").told(),
     }
     return network, facts
