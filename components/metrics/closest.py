@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from components.metrics.pairs import SPARE, Job, Run, across, here
-from components.metrics.rows import ROUNDING, Frame, InMemory, Rows
+from components.metrics.rows import FLOOR, ROUNDING, Frame, InMemory, Rows
 
 DOUBLE = 256  # rows in a block of those that are looked at again
 AT_ONCE = 2**18  # numbers in one subtraction of pairs: 2 MB
@@ -67,7 +67,7 @@ class Closest:
         own = job.sizes[queries]
         # Whoever is nearer than the k-th is no longer than this, which bounds the product's error.
         most = np.minimum(job.sizes[points].max(), np.square(np.sqrt(own) + np.sqrt(kth)))
-        least = -2.0 * self.values[:, -1].astype(np.float64) - 2 * job.frame.error * (own + most)
+        least = -2.0 * self.values[:, -1].astype(np.float64) - 2 * job.frame.error * (own + most + FLOOR)
         return np.flatnonzero(least < kth)
 
 

@@ -16,7 +16,7 @@ from components.errors import DataError
 from components.metrics.closest import Closest
 from components.metrics.intervals import SHARDS
 from components.metrics.pairs import SPARE, Found, Job, Run, Task, across, here, within
-from components.metrics.rows import Frame, Rows, distinct, rows_of
+from components.metrics.rows import Frame, Rows, blocks, distinct, rows_of
 
 REAL, SAMPLES = "real", "samples"
 T = TypeVar("T")
@@ -161,8 +161,20 @@ def _crossing(compared: Comparison, job: Job, run: Run) -> None:
             squared, index = closest[name].settle(job, name, other, 1)
             compared.cross[name], compared.cross_index[name] = squared[:, 0], index[:, 0]
     if job.realism:
-        with np.errstate(divide="ignore"):
-            compared.realism = 1 / np.sqrt(ratio)
+        compared.realism = _realism(job, whose)
+
+
+def _realism(job: Job, whose: np.ndarray) -> np.ndarray:
+    """Radius by distance `[m]` of each sample and the real row at `whose`, again by subtraction."""
+    rows, apart = job.sets[SAMPLES], np.empty(len(whose))
+    for number in range(blocks(rows)):
+        part = rows.read(number)
+        place = slice(number * rows.block, number * rows.block + len(part))
+        apart[place] = job.frame.apart(part, job.sets[REAL].take(whose[place]))
+    radii = job.radii[REAL][whose]
+    small = radii <= np.median(job.radii[REAL])  # false only where no ball of those has an extent
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(small & (radii > 0), np.sqrt(radii / apart), 0.0)
 
 
 def _nearest(closest: dict[str, Closest], job: Job, task: Task, found: Found) -> None:

@@ -174,8 +174,7 @@ def realism(
     """How far inside the support of `real` each sample lies, float64 `[m]`: the largest ratio of a real
     example's radius to its distance, over balls no larger than the median one (Kynkäänniemi et al. 2019).
 
-    Above 1 inside of such a ball. From 256 features on it holds to three digits (float32). NaN where a
-    value is not finite.
+    Above 1 inside of such a ball, infinite for a copy. NaN where a value is not finite.
 
     Raises:
         DataError: no more than k examples on a side.

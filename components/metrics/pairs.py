@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from components.metrics.intervals import SHARDS
-from components.metrics.rows import ROUNDING, Frame, Rows, blocks
+from components.metrics.rows import FLOOR, ROUNDING, Frame, Rows, blocks
 
 SPARE = 4  # neighbours kept beyond those asked for, so that rounding seldom leaves the k-th open
 GROUP = 8  # entries of a line of which only the largest is looked at first
@@ -96,7 +96,7 @@ class Job:
         """The pairs of rows, as two lists, that are no further apart than `radii` (`[r, 1]` or `[c]`)."""
         centres = a.sizes[:, None] if radii.ndim == 2 else b.sizes
         # Who is in a ball is no longer than its centre and its radius together.
-        most = centres + np.square(np.sqrt(centres) + np.sqrt(radii))
+        most = FLOOR + centres + np.square(np.sqrt(centres) + np.sqrt(radii))
         least = -radii / 2 - (self.frame.error + ROUNDING) * most
         # Towards the smaller number, or rounding the bound would cut off what lies on it.
         least = np.nextafter(least.astype(half.dtype), half.dtype.type(-np.inf))
@@ -105,7 +105,8 @@ class Job:
         radius = np.broadcast_to(radii, half.shape)[first, second]
         squared = -2.0 * half[first, second].astype(np.float64)
         if self.frame.single:
-            unsure = np.flatnonzero(np.abs(squared - radius) <= (2 * self.frame.error + ROUNDING) * size)
+            error = (2 * self.frame.error + ROUNDING) * (size + FLOOR)
+            unsure = np.flatnonzero(np.abs(squared - radius) <= error)
             squared[unsure] = self._sure(a, b, first[unsure], second[unsure])
         slack = ROUNDING * size
         within = squared < radius - slack if self.strict else squared <= radius + slack

@@ -21,6 +21,8 @@ WIDE = 256  # features: from here on a product of two blocks takes most of the t
 MIDDLE = 257  # rows whose median is taken
 ROUNDING = 1e-12  # of the two rows' squared sizes: squared distances that differ by less are equal
 
+FLOOR = 1e-30  # of squared sizes in the frame, below which products in float32 may vanish
+
 
 class Rows(Protocol):
     """Rows `[n, d]` that are read in blocks; the last block may be shorter."""
@@ -142,7 +144,7 @@ class Frame:
 
     @property
     def error(self) -> float:
-        """Most by which -|x - y|²/2 from a block product is off, as a share of |x|² + |y|².
+        """Most by which -|x - y|²/2 from a block product is off, as a share of |x|² + |y|² + FLOOR.
 
         Float32: a sum of d + 2 rounded products of twice rounded entries (Higham 2002, §3.1), whatever
         the order of summation. Float64: within what counts as equal.

@@ -113,6 +113,18 @@ def test_what_float32_cannot_resolve_is_decided_in_float64() -> None:
     np.testing.assert_allclose(nearest, apart.min(axis=0), rtol=1e-12)
 
 
+def test_rows_that_vanish_beside_another_in_float32_are_decided_in_float64(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everything but one row is 10⁻²⁴ of it: squares of that are zero in float32."""
+    real, samples = points(1, 60, 300), points(2, 60, 300) * 0.99
+    real[3] *= 1e24
+    found = count(real, samples, 3, strict=False)
+    monkeypatch.setattr(rows, "WIDE", 10**9)
+    assert count(real, samples, 3, strict=False) == found
+    assert found["recall"] < 60
+
+
 def _scale(real: np.ndarray) -> float:
     frame = Frame.of(rows_of(real))
     assert frame is not None
