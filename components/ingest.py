@@ -23,6 +23,7 @@ from components.artifacts import fingerprint_of, sha256_of, write_json, writing
 from components.dataflow import Stage, run, write_bytes
 from components.errors import DataError, IntegrityError
 from components.modalities import Rejected, modalities, modality_of, name_of
+from components.runs import Runs
 from components.settings import DataSettings
 from components.splits import SPLITS
 
@@ -128,7 +129,7 @@ class _Reader:
     def __call__(self, numbered: tuple[int, Any]) -> Iterator[tuple[str, Any]]:
         number, chunk = numbered
         module = modality_of(self.data.source)
-        runs = shards.Runs(Path(self.folder) / RUNS, number, module, self.data.split)
+        runs = Runs(Path(self.folder) / RUNS, number, module, self.data.split)
         rejected = []
         read = 0
         for found in module.read(chunk, module.Read.parse(self.data.read)):
@@ -177,7 +178,7 @@ class _Write:
         split, path = name.split("-", 1)[0], folder / f"{name}.parquet"
         marks = duplicates.Marks(module, folder / RUNS)
         keys: list[str] = []
-        with shards.shard_writer(path, shards.schema_of(module)) as writer:
+        with shards.shard_writer(path, first) as writer:
             for piece in itertools.chain([first], pieces):
                 writer.write_table(piece)
                 marks.add(piece)

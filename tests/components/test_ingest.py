@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from components import shards
+from components import runs, shards
 from components.artifacts import reading
 from components.errors import ConfigError, DataError
 from components.ingest import SPLITS, ingest, shards_of, source_fingerprint
@@ -308,7 +308,7 @@ def test_small_runs_and_many_shards_hold_the_same_records(
 ) -> None:
     records = [Record(str(i), {"text": f"{i}" * (i % 9)}) for i in range(500)]
     whole = ingest_records(records)
-    monkeypatch.setattr(shards, "RUN_BYTES", 300)
+    monkeypatch.setattr(runs, "RUN_BYTES", 300)
     monkeypatch.setattr(shards, "SHARD_BYTES", 2000)
     cut = ingest_records(records)
     assert len(shards_of(cut, "train")) > 5
