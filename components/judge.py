@@ -141,7 +141,14 @@ class Judge:
             return {name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()}
 
         slices = self.yardstick.slices_of(split)
-        return Judged(of(slice(None)), {name: of(rows) for name, rows in slices.items() if len(rows) > 1})
+        whole = of(slice(None))
+        annealed = self.settings.annealed_examples
+        if annealed and hasattr(model, "simulate") and hasattr(model, "joint_log_prob"):
+            from components.annealed_bounds import annealed_bounds
+
+            steps, seed = self.settings.annealed_steps, self.settings.seed
+            whole |= annealed_bounds(model, data["x"][:annealed], steps=steps, seed=seed)
+        return Judged(whole, {name: of(rows) for name, rows in slices.items() if len(rows) > 1})
 
     def _log_prob(
         self, model: GenerativeModel, data: dict[str, np.ndarray]

@@ -111,6 +111,15 @@ class EvaluateSettings(Settings):
     seed: int = Field(0, ge=0, lt=2**31, description="of the samples")
     neighbours: int = Field(5, ge=1, le=100, description="k of precision, recall, density and coverage")
     importance_samples: int = Field(500, ge=1, description="of the bound on log p(x)")
+    annealed_examples: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="held-out examples whose likelihood is annealed too: minutes (latent models)",
+    )
+    annealed_steps: int = Field(
+        1000, ge=10, le=100_000, description="of each chain; 10,000 in the literature"
+    )
     likelihood_examples: int = Field(10_000, ge=16, description="most test examples scored by likelihood")
     classifier_epochs: int = Field(30, ge=1, description="of the feature network")
     classifier_accuracy: float = Field(

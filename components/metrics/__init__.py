@@ -94,6 +94,12 @@ METRICS: dict[str, Metric] = {
     "reconstruction_ssim": Metric("higher", "structural similarity of reconstructions to images", IMAGES),
     "path_length": Metric("lower", "perceptual path length between neighbouring latents", IMAGES),
     "nats": Metric("lower", "negative log-likelihood per example", likelihood=True),
+    "nats_annealed": Metric(
+        "lower",
+        "negative log-likelihood per example by annealed importance sampling",
+        IMAGES,
+        likelihood=True,
+    ),
     "bits_per_dim": Metric("lower", "negative log-likelihood per entry, in bits", likelihood=True),
     "bits_per_token": Metric("lower", "negative log-likelihood per token, in bits", TOKENS, likelihood=True),
     "bits_per_byte": Metric(

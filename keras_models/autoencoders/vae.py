@@ -162,12 +162,16 @@ class VariationalAutoencoder(GenerativeModel):
         """`n` draws `[n, latent]` of the prior, for `decode`."""
         return tf.random.stateless_normal((n, self.config.latent), (seed, 1))
 
-    def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
-        """Ancestral samples: z ~ p(z), x ~ p(x|z)."""
+    def simulate(self, n: int, seed: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Images `[n, *shape]` and the latents `[n, latent]` that they came from: z ~ p(z), x ~ p(x|z)."""
         seeds = tf.random.split(seed, 2)
         z = tf.random.stateless_normal((n, self.config.latent), seeds[0])
         x = self.likelihood_of(z).sample(seed=seeds[1]) / self._top
-        return tf.reshape(tf.clip_by_value(x, 0.0, 1.0), (n, *self.spec.shape))
+        return tf.reshape(tf.clip_by_value(x, 0.0, 1.0), (n, *self.spec.shape)), z
+
+    def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
+        """Ancestral samples: see `simulate`."""
+        return self.simulate(n, seed)[0]
 
 
 def _dense(inputs: int, hidden: tuple[int, ...], outputs: int, name: str) -> keras.Sequential:
