@@ -26,6 +26,7 @@ from components.settings import (
     TrainSettings,
 )
 from components.strict_yaml import MAX_BYTES, YamlError, parse_yaml
+from pipelines.checks import data_problems, family_problems, gate_problems
 from pipelines.problems import problems_of
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -120,7 +121,7 @@ def data_of(source: str, overrides: Sequence[str] = ()) -> DataSettings:
     try:
         data = DataSettings.parse(values["data"])
         problems = [f"unknown block '{name}': there is only data here" for name in values if name != "data"]
-        problems += _data_problems(data)[0]
+        problems += data_problems(data)[0]
     except ValidationError as error:
         problems = problems_of(DataSettings, error, "data.")
     if problems:
@@ -236,91 +237,13 @@ def _check(values: dict[str, Any]) -> tuple[list[str], Recipe | None]:
     }
     kind = None
     if "data" in sound:
-        found, kind = _data_problems(sound["data"])
+        found, kind = data_problems(sound["data"])
         problems += found
     if "model" in sound:
-        problems += _family_problems("model", sound["model"], kind)
+        problems += family_problems("model", sound["model"], kind)
     if "evaluate" in sound:
         for i, floor in enumerate(sound["evaluate"].floors):
-            problems += _family_problems(f"evaluate.floors.{i}", floor, kind)
+            problems += family_problems(f"evaluate.floors.{i}", floor, kind)
     if "gates" in sound:
-        problems += _gate_problems(sound["gates"], sound.get("model"), sound.get("data"))
+        problems += gate_problems(sound["gates"], sound.get("model"), sound.get("data"))
     return problems, None if problems else recipe
-
-
-def _data_problems(data: DataSettings) -> tuple[list[str], str | None]:
-    """Problems, and the kind of data where the source is known."""
-    from components.modalities import modality_of
-
-    try:
-        modality = modality_of(data.source)
-    except ConfigError as error:
-        return [str(error)], None
-    problems = []
-    given = {"Read": data.read, "Encode": data.encode, "Augment": data.augment}
-    parsed: dict[str, Any] = {}
-    for name, values in given.items():
-        options = getattr(modality, name, Settings)
-        try:
-            parsed[name] = options.parse(values)
-        except ValidationError as error:
-            problems += problems_of(options, error, f"data.{name.lower()}.")
-    if "Encode" not in parsed or not hasattr(modality, "kind_of"):
-        return problems, modality.KIND
-    return problems, modality.kind_of(parsed["Encode"])
-
-
-def _family_problems(where: str, model: ModelSettings, kind: str | None) -> list[str]:
-    from keras_models import describe, families
-
-    if model.family not in families():
-        return [f"{where}.family: unknown family '{model.family}'{did_you_mean(model.family, families())}"]
-    description = describe(model.family)
-    problems = []
-    if kind is not None and kind not in description.kinds:
-        learns = " and ".join(description.kinds)
-        problems.append(
-            f"{where}.family: '{model.family}' learns {learns} data, and data.source gives {kind}"
-        )
-    try:
-        description.config.parse(model.config)
-    except ValidationError as error:
-        problems += problems_of(description.config, error, f"{where}.config.")
-    return problems
-
-
-def _gate_problems(gates: GateSettings, model: ModelSettings | None, data: DataSettings | None) -> list[str]:
-    from components.metrics import METRICS
-    from keras_models import describe, families
-
-    problems = []
-    modality = _modality(data)
-    asked = [("gates.metric", gates.metric), *((f"gates.limits.{name}", name) for name in gates.limits)]
-    for where, metric in ((where, METRICS.get(name or "")) for where, name in asked):
-        if metric is None or model is None or model.family not in families():
-            continue
-        if metric.likelihood and describe(model.family).likelihood == "none":
-            problems.append(f"{where}: family '{model.family}' has no likelihood, so this is never measured")
-        elif modality and metric.modalities and modality not in metric.modalities:
-            problems.append(
-                f"{where}: it is measured on {' and '.join(metric.modalities)}, and these are {modality}"
-            )
-    if gates.metric is not None and gates.metric not in METRICS:
-        hint = did_you_mean(gates.metric, METRICS)
-        problems.append(f"gates.metric: unknown metric '{gates.metric}'{hint}")
-    for name, limit in gates.limits.items():
-        if name not in METRICS:
-            problems.append(f"gates.limits: unknown metric '{name}'{did_you_mean(name, METRICS)}")
-        if limit.min is not None and limit.max is not None and limit.min > limit.max:
-            problems.append(f"gates.limits.{name}: no value is at least {limit.min} and at most {limit.max}")
-    return problems
-
-
-def _modality(data: DataSettings | None) -> str:
-    """The kind of data that a source holds; empty where that is not known."""
-    from components.modalities import modality_of, name_of
-
-    try:
-        return name_of(modality_of(data.source)) if data else ""
-    except ConfigError:  # told among the problems of the data
-        return ""
