@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -38,8 +38,10 @@ class Moments:
             made.merge(part)
         return made
 
-    def add(self, features: np.ndarray) -> Self:
+    def add(self, features: np.ndarray, room: np.ndarray | None = None) -> Self:
         """Takes in a batch `[n, d]`, which may be empty, and returns itself.
+
+        `room` float64 `[d, d]` is memory for the batch's scatter: new pages cost as much as the product.
 
         Raises:
             DataError: another shape than `[n, d]`.
@@ -47,16 +49,14 @@ class Moments:
         features = np.asarray(features, np.float64)
         check_shape(features, len(self.mean))
         if len(features):
-            batch = Moments(0)
+            batch = Moments(0) if self.n else self
             batch.n = len(features)
             with np.errstate(invalid="ignore", over="ignore"):  # what is not finite becomes NaN, and stays so
                 batch.mean = features.mean(axis=0)
                 centred = features - batch.mean
-                batch.scatter = centred.T @ centred
-            if self.n:
+                batch.scatter = np.matmul(centred.T, centred, out=room)
+            if batch is not self:
                 self._take(batch)
-            else:
-                self.n, self.mean, self.scatter = batch.n, batch.mean, batch.scatter
         return self
 
     def merge(self, other: Moments) -> Self:
@@ -114,6 +114,10 @@ class ShardedMoments:
         self._next = 0
         self._blocks: dict[tuple[int, int], list[Moments]] = {}  # first block and how many, 2^j → shards
         self._waiting: dict[int, dict[int, np.ndarray]] = {}  # block → first row → rows
+        self._room: list[np.ndarray] = []  # scatters that are in others now: memory for the next ones
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_room": []}
 
     @classmethod
     def of(cls, features: np.ndarray, shards: int = SHARDS) -> Self:
@@ -135,7 +139,7 @@ class ShardedMoments:
         while len(features):
             block = row // size
             part = features[: (block + 1) * size - row]
-            self._wait(block, row, part.astype(np.float64))  # a copy: the caller may reuse its buffer
+            self._wait(block, row, part)
             row, features = row + len(part), features[len(part) :]
         return self
 
@@ -182,12 +186,13 @@ class ShardedMoments:
         pieces = self._waiting.setdefault(block, {})
         if any(start < row + len(rows) and row < start + len(there) for start, there in pieces.items()):
             raise DataError(f"row {row} of the features was added twice")
-        pieces[row] = rows
-        self.n += len(rows)
-        if sum(map(len, pieces.values())) == self.BLOCK * self.shards:
+        if sum(map(len, pieces.values())) + len(rows) == self.BLOCK * self.shards:
             del self._waiting[block]
-            self.n -= self.BLOCK * self.shards
-            self._keep(block, 1, self._folded(pieces))
+            self.n -= sum(map(len, pieces.values()))
+            self._keep(block, 1, self._folded({**pieces, row: rows}))
+        else:
+            pieces[row] = rows.copy()  # the caller may use its buffer again
+            self.n += len(rows)
 
     def _keep(self, first: int, count: int, parts: list[Moments]) -> None:
         self._refuse_twice(first, count)
@@ -195,9 +200,13 @@ class ShardedMoments:
         while (first ^ count, count) in self._blocks:  # the neighbour with which it makes the next power
             other = self._blocks.pop((first ^ count, count))
             pairs = zip(other, parts, strict=True) if first & count else zip(parts, other, strict=True)
-            parts = [left.merge(right) for left, right in pairs]
+            parts = [self._joined(left, right) for left, right in pairs]
             first, count = first & ~count, 2 * count
         self._blocks[first, count] = parts
+
+    def _joined(self, left: Moments, right: Moments) -> Moments:
+        self._room.append(right.scatter)
+        return left.merge(right)
 
     def _refuse_twice(self, first: int, count: int, waiting: bool = True) -> None:
         held = list(self._blocks) + [(block, 1) for block in self._waiting if waiting]
@@ -205,9 +214,12 @@ class ShardedMoments:
             raise DataError(f"row {first * self.BLOCK * self.shards} of the features was added twice")
 
     def _folded(self, pieces: dict[int, np.ndarray]) -> list[Moments]:
-        numbers = np.concatenate([np.arange(row, row + len(pieces[row])) for row in sorted(pieces)])
-        rows = np.concatenate([pieces[row] for row in sorted(pieces)])
-        return [Moments.of(rows[numbers % self.shards == shard]) for shard in range(self.shards)]
+        made = []
+        for shard in range(self.shards):
+            rows = [pieces[row][(shard - row) % self.shards :: self.shards] for row in sorted(pieces)]
+            room = self._room.pop() if self._room else None
+            made.append(Moments(self.dimensions).add(np.concatenate(rows), room))
+        return made
 
 
 def _without_each(outside: Moments, parts: list[Moments]) -> Iterator[Moments]:
