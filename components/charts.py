@@ -8,15 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 INK, ACCENT, LINE = "#010101", "#020202", "#030303"  # drawn with these, shown with those below
-COLOURS = {INK: "currentColor", ACCENT: "var(--accent)", LINE: "var(--line)"}
+GOOD, OTHER, CHAMPION = "#040404", "#050505", "#060606"
+COLOURS = {
+    INK: "currentColor",
+    ACCENT: "var(--accent)",
+    LINE: "var(--line)",
+    GOOD: "var(--good)",
+    OTHER: "var(--other)",
+    CHAMPION: "var(--champion)",
+}
+OF_ROLE = {"model": ACCENT, "champion": CHAMPION, "reference": GOOD}  # other roles are grey
+SHAPES = {"model": "o", "champion": "D", "reference": "*"}
+OTHER_SHAPES = "s^vPXp<>"
 SIZE = (3.3, 2.1)  # inches; the page scales it
+SQUARE = (3.3, 2.6)  # and of one that is no curve
 MOST_POINTS, MOST_COLUMNS = 400, 40
+Bounds = tuple[float, float]
+Bar = tuple[float, Bounds | None]  # a value and its interval
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mozart",  # the same chart, the same bytes
@@ -59,16 +75,7 @@ def columns(title: str, counts: dict[str, int], unit: str, log: bool = False) ->
     names, values = list(counts)[:MOST_COLUMNS], list(counts.values())[:MOST_COLUMNS]
     with _drawing(title) as (axes, finish):
         axes.bar(range(len(names)), values, color=ACCENT, width=0.8)
-        every = 4 if len(names) > 12 and names[-1].isdecimal() else 1
-        places, names = range(0, len(names), every), names[::every]
-        short = [name if len(name) <= 14 else f"{name[:13]}…" for name in names]
-        crowded = sum(map(len, short)) + len(short) > 48
-        if crowded and max(map(len, short)) == 1:  # single characters: smaller does
-            axes.set_xticks(places, short, fontsize=6)
-        else:
-            axes.set_xticks(places, short, rotation=90 if crowded else 0)
-        axes.tick_params("x", length=0)
-        axes.set_xlim(-0.6, len(values) - 0.4)
+        _name(axes, names)
         log = log and min(values) > 0
         axes.set_ylabel(f"{unit}, log scale" if log else unit)
         if log:
@@ -80,8 +87,94 @@ def columns(title: str, counts: dict[str, int], unit: str, log: bool = False) ->
         return finish()
 
 
+def paired(title: str, sets: dict[str, dict[str, Bar]], unit: str = "") -> str:
+    """Columns of two sets side by side with whiskers, by name, as SVG text: name of the set → name → bar.
+    Of more than 40 names those are shown that differ most."""
+    (first, mine), (second, theirs) = sets.items()
+    names = list(mine)
+    if len(names) > MOST_COLUMNS:
+        kept = set(sorted(names, key=lambda name: -abs(mine[name][0] - theirs[name][0]))[:MOST_COLUMNS])
+        names = [name for name in names if name in kept]
+    with _drawing(title, SQUARE) as (axes, finish):
+        for label, bars, colour, left in ((first, mine, ACCENT, -0.4), (second, theirs, OTHER, 0.0)):
+            values = [bars[name][0] for name in names]
+            middle = [i + left + 0.2 for i in range(len(names))]
+            axes.bar(middle, values, width=0.38, color=colour, label=label)
+            for x, name in zip(middle, names, strict=True):
+                if (ends := bars[name][1]) is not None:
+                    axes.plot([x, x], ends, color=INK, linewidth=0.7)
+        _name(axes, names)
+        axes.set_ylabel(unit)
+        axes.grid(axis="y")
+        axes.margins(y=0.12)
+        axes.set_ylim(bottom=0)
+        _legend(axes, 2)
+        return finish()
+
+
+@dataclass(frozen=True)
+class Point:
+    """Something with two numbers and their intervals."""
+
+    role: str
+    label: str
+    x: float
+    y: float
+    x_bounds: Bounds | None = None
+    y_bounds: Bounds | None = None
+
+
+def scatter(title: str, points: Sequence[Point], x: str, y: str) -> str:
+    """Points in the unit square with whiskers either way, as SVG text; a legend below says which is which."""
+    shapes = itertools.cycle(OTHER_SHAPES)
+    with _drawing(title, SQUARE) as (axes, finish):
+        for point in points:
+            colour = OF_ROLE.get(point.role, OTHER)
+            for ends, line in ((point.x_bounds, axes.hlines), (point.y_bounds, axes.vlines)):
+                if ends is not None:
+                    line(point.y if line == axes.hlines else point.x, *ends, color=colour, linewidth=0.9)
+            shape = SHAPES.get(point.role) or next(shapes)
+            size = 7 if shape == "*" else 4.5
+            axes.plot([point.x], [point.y], shape, color=colour, markersize=size, label=point.label)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+        axes.grid()
+        _legend(axes, 2)
+        return finish()
+
+
+def _legend(axes: Any, columns: int) -> None:
+    """Below the chart: what each mark stands for."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(
+        handles, [_short(label, 30) for label in labels], loc="outside lower left", ncols=columns, frameon=False,
+        fontsize=6.5, handletextpad=0.4, columnspacing=1.2, handlelength=1.2,
+    )  # fmt: skip
+
+
+def _short(name: str, most: int = 14) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _name(axes: Any, names: list[str]) -> None:
+    """Names below columns: every fourth of many numbers, upright where they would not fit."""
+    count = len(names)
+    every = 4 if len(names) > 12 and names[-1].isdecimal() else 1
+    places, names = range(0, len(names), every), names[::every]
+    short = [_short(name) for name in names]
+    crowded = sum(map(len, short)) + len(short) > 48
+    if crowded and max(map(len, short)) == 1:  # single characters: smaller does
+        axes.set_xticks(places, short, fontsize=6)
+    else:
+        axes.set_xticks(places, short, rotation=90 if crowded else 0)
+    axes.tick_params("x", length=0)
+    axes.set_xlim(-0.6, count - 0.4)
+
+
 @contextlib.contextmanager
-def _drawing(title: str) -> Iterator[tuple[Any, Callable[[], str]]]:
+def _drawing(title: str, size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, Callable[[], str]]]:
     """Axes to draw on, and what makes SVG text of them."""
     import matplotlib
 
@@ -90,7 +183,7 @@ def _drawing(title: str) -> Iterator[tuple[Any, Callable[[], str]]]:
 
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's font has it
-        figure = Figure(SIZE, layout="constrained")
+        figure = Figure(size, layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(title)
         yield axes, lambda: _svg(figure, title)

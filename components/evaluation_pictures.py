@@ -6,7 +6,7 @@ evaluation/
                        nearest [16], distances [16]: the training image nearest to each of the first samples
                        real_distances [64]: how far held-out images are from theirs
                        originals, reconstructions [16]: where the model reconstructs
-                       interpolations [5, 11], traversals [6, 9], traversed [6]: where it has latents
+                       interpolations [6, 9], traversals [6, 9], traversed [6]: where it has latents
   reconstructions.png  interpolations.png  traversals.png   the same as grids
 """
 
@@ -23,7 +23,7 @@ from components.metrics.path_length import slerp
 
 SHOWN = 64  # samples in the picture
 PAIRED = 16  # samples beside their neighbours, originals beside reconstructions
-PATHS, STOPS = 5, 11  # interpolations, and the images along each
+PATHS, STOPS = 6, 9  # interpolations, and the images along each
 DIMENSIONS, PLACES = 6, 9  # latent dimensions traversed, and the images along each
 TRIED = 128  # most dimensions whose effect is looked at: the first ones
 BASES = 4  # latents that the effect of a dimension is averaged over

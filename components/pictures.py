@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,28 @@ PICTURE_BYTES = 150_000  # a larger picture is made smaller: the page stays belo
 TEXT_CHARACTERS = 1_200  # of samples, and as many of real text
 
 
-def show(evaluation: Path) -> dict[str, Any]:
-    """Samples and real examples of the folder `evaluation/`.
+PARTS = ("samples", "real", "reconstructions", "interpolations", "traversals")
 
-    Returns `pictures` and `texts`, each by `samples` and `real`, and `neighbours`: sixteen samples over
-    the training images nearest to them, empty for what is no image.
+
+def show(evaluation: Path) -> dict[str, Any]:
+    """What the folder `evaluation/` has to show.
+
+    Returns `pictures` (by `samples`, `real` and the other PARTS), `texts` (by the same), `neighbours` (see
+    `Neighbours`; None for what is no image) and `traversed`, the numbers of the latent dimensions.
     """
-    shown: dict[str, Any] = {"pictures": {}, "texts": {}, "neighbours": ""}
-    for part in ("samples", "real"):
+    shown: dict[str, Any] = {"pictures": {}, "texts": {}, "neighbours": None, "traversed": []}
+    for part in PARTS:
         for file in evaluation.glob(f"{part}.*"):
             if file.suffix == ".png":
                 shown["pictures"][part] = data_url(file.read_bytes())
             else:
                 shown["texts"][part] = text_pieces(file.read_text("utf-8", errors="replace"))
     if (evaluation / "pictures.npz").is_file():
-        shown["neighbours"] = _neighbours(evaluation / "pictures.npz")
+        import numpy as np
+
+        with np.load(evaluation / "pictures.npz") as arrays:
+            shown["neighbours"] = _neighbours(arrays)
+            shown["traversed"] = arrays["traversed"].tolist() if "traversed" in arrays else []
     return shown
 
 
@@ -41,20 +49,32 @@ def text_pieces(text: str) -> list[str]:
     return pieces
 
 
-def _neighbours(file: Path) -> str:
-    """Sixteen samples over the training images nearest to them; empty for what is no image."""
+@dataclass(frozen=True)
+class Neighbours:
+    """Sixteen samples over the training images nearest to them, how far each is, and whether that is nearer
+    than any real image is to its own; `usual` are quantiles (5, 50, 95 %) of the distances of real ones."""
+
+    picture: str
+    distances: list[tuple[float, bool]]
+    usual: list[float]
+
+
+def _neighbours(arrays: Any) -> Neighbours | None:
     import numpy as np
 
-    with np.load(file) as arrays:
-        if "nearest" not in arrays:
-            return ""
-        nearest = arrays["nearest"]
-        pairs = np.concatenate([arrays["samples"][: len(nearest)], nearest])
+    if "nearest" not in arrays:
+        return None
+    nearest = arrays["nearest"]
+    pairs = np.concatenate([arrays["samples"][: len(nearest)], nearest])
     from components.modalities.images import grid
 
     stream = io.BytesIO()
     grid(pairs, columns=len(nearest)).save(stream, "PNG")
-    return data_url(stream.getvalue())
+    if "distances" not in arrays or not np.isfinite(arrays["real_distances"]).all():
+        return Neighbours(data_url(stream.getvalue()), [], [])
+    real = arrays["real_distances"]
+    distances = [(float(one), bool(one < real.min())) for one in arrays["distances"]]
+    return Neighbours(data_url(stream.getvalue()), distances, np.quantile(real, [0.05, 0.5, 0.95]).tolist())
 
 
 def data_url(png: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from components.charts import COLOURS, columns, curve
+from components.charts import COLOURS, Point, columns, curve, paired, scatter
 
 
 def test_takes_the_colours_of_the_page_and_no_size_of_its_own():
@@ -46,3 +46,32 @@ def test_many_names_are_cut_and_numbers_thinned():
 
 def test_no_logarithm_of_zero():
     assert "log scale" not in columns("grey", {"0": 5, "16": 0}, "pixels", log=True)
+
+
+def test_two_sets_stand_side_by_side_with_whiskers():
+    bars = {"cat": (60.0, (50.0, 70.0)), "dog": (40.0, None)}
+    svg = paired("class shares", {"samples": bars, "real": bars}, "%")
+    for said in (">cat<", ">dog<", ">samples<", ">real<", "var(--accent)", "var(--other)"):
+        assert said in svg
+    assert "nan" not in svg
+
+
+def test_of_many_classes_those_are_shown_that_differ_most():
+    real = {f"class{i}": (1.0, None) for i in range(60)}
+    samples = {**real, "class57": (9.0, None)}
+    svg = paired("class shares", {"samples": samples, "real": real})
+    assert ">class57<" in svg
+    assert ">class58<" not in svg
+
+
+def test_each_point_has_its_colour_and_its_line_in_the_legend():
+    points = [
+        Point("model", "this model", 0.5, 0.6, (0.4, 0.6), (0.5, 0.7)),
+        Point("champion", "champion, version 1", 0.7, 0.8),
+        Point("floor", "normal <full>", 0.1, 0.2),
+        Point("reference", "real against real", 0.9, 0.9),
+    ]
+    svg = scatter("precision against recall", points, "precision", "recall")
+    for said in ("this model", "normal &lt;full&gt;", "real against real", "var(--champion)", "var(--good)"):
+        assert said in svg
+    assert not any(marker in svg for marker in COLOURS)
