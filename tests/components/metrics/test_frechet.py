@@ -78,6 +78,16 @@ def test_every_way_gives_the_same(n, m):
         assert found == pytest.approx(expected, rel=1e-9)
 
 
+def test_features_wider_than_a_panel():
+    """Of the product whose eigenvalues are taken, which is made in panels of 256 columns."""
+    x, y = features(1, n=700, d=600), features(2, n=800, d=600)
+    roots = [np.linalg.cholesky(np.cov(part.T)) for part in (x, y)]
+    root = np.linalg.svd(roots[0].T @ roots[1], compute_uv=False).sum()
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    expected = shift @ shift + np.cov(x.T).trace() + np.cov(y.T).trace() - 2 * root
+    assert distance(x, y) == pytest.approx(expected, rel=1e-10)
+
+
 def test_dead_and_repeated_features_change_nothing():
     """They make a covariance singular, where a Cholesky factor does not exist or is rounding."""
     x, y = features(1), features(2)
