@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from components.gates import margin_of
@@ -32,7 +33,7 @@ def against_champion(own: Measures, champion: Measures, metric: str, gates: Gate
 
 
 def comparable(own: Measures, other: Measures) -> Measures:
-    """`other` without what does not compare with `own`: a log-density is no log-mass."""
+    """`other` without what does not compare with `own`: see `same_measure`."""
     splits = {
         split: {
             name: one
@@ -41,12 +42,12 @@ def comparable(own: Measures, other: Measures) -> Measures:
         }
         for split, metrics in other.splits.items()
     }
-    return Measures(splits, other.slices, other.notes, other.collapsed)
+    return replace(other, splits=splits)
 
 
 def same_measure(own: Estimate, other: Estimate) -> bool:
-    """A log-density and a log-mass do not compare."""
-    return own.extra.get("measure") == other.extra.get("measure")
+    """A log-density and a log-mass do not compare, nor do distances in the features of two networks."""
+    return all(own.extra.get(what) == other.extra.get(what) for what in ("measure", "features"))
 
 
 def _slices(own: Measures, champion: Measures, metric: str, gates: GateSettings) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from components.metrics.classifier_score import classifier_score
 from components.metrics.comparison import Comparison, compare
 from components.metrics.coverage import collapse
 from components.metrics.frechet import Reference, frechet_distance, frechet_interval
-from components.metrics.intervals import Estimate, exactly, share
+from components.metrics.intervals import Estimate, share
 from components.metrics.kernel import kid_of
 from components.metrics.missing import missing_mass
 from components.metrics.moments import ShardedMoments
@@ -87,11 +87,12 @@ class Yardstick(Base):
         predicted = label = None
         if self.kind == "classifier":
             probabilities = self.network.probabilities(samples)
-            predicted, label = probabilities.argmax(axis=1), held["label"]
-            metrics |= self._classes(predicted, label)
             metrics["classifier_score"] = classifier_score(probabilities)
-            found.slices = self._slices(compared, predicted[:count], label[:count])
-            found.facts["class_shares"] = self._shares(predicted, label)
+            if np.isfinite(probabilities).all():  # or the largest of NaN would be class 0
+                predicted, label = probabilities.argmax(axis=1), held["label"]
+                metrics |= self._classes(predicted, label)
+                found.slices = self._slices(compared, predicted[:count], label[:count])
+                found.facts["class_shares"] = self._shares(predicted, label)
         if self.kind == "inception":
             metrics["inception_score"] = classifier_score(self.network.probabilities(samples))
         try:
@@ -199,9 +200,12 @@ class Yardstick(Base):
         count = len(self.spec.classes)
         shares = class_metrics.class_shares(predicted, count)
         real = class_metrics.class_shares(label, count)
+        whole = class_metrics.share_intervals(predicted, count)
+        bounds = (np.array([getattr(one, end) for one in whole]) for end in ("low", "high"))
+        covered, low, high = (class_metrics.classes_covered(one, real) for one in (shares, *bounds))
         return {
             "class_histogram_distance": class_metrics.histogram_distance(predicted, label, count),
-            "classes_covered": exactly(class_metrics.classes_covered(shares, real)),
+            "classes_covered": Estimate(covered, low, high, "Wilson, of each share"),
             "smallest_class_share": share(predicted == int(shares.argmin())),
             "largest_class_share": share(predicted == int(shares.argmax())),
         }
