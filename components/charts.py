@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -125,7 +126,8 @@ class Point:
 
 
 def scatter(title: str, points: Sequence[Point], x: str, y: str) -> str:
-    """Points in the unit square with whiskers either way, as SVG text; a legend below says which is which."""
+    """Points in the unit square, or the corner of it that they are in, with whiskers either way, as SVG text;
+    a legend below says which is which."""
     shapes = itertools.cycle(OTHER_SHAPES)
     with _drawing(title, SQUARE) as (axes, finish):
         for point in points:
@@ -138,11 +140,18 @@ def scatter(title: str, points: Sequence[Point], x: str, y: str) -> str:
             axes.plot([point.x], [point.y], shape, color=colour, markersize=size, label=point.label)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_ylim(-0.03, 1.03)
+        lowest = min(end for point in points for end in _ends(point))
+        first = min(max(math.floor(10 * lowest) / 10, 0.0), 0.8)  # both axes alike
+        free = 0.03 * (1 - first)
+        axes.set_xlim(first - free, 1 + free)
+        axes.set_ylim(first - free, 1 + free)
         axes.grid()
         _legend(axes, 2)
         return finish()
+
+
+def _ends(point: Point) -> tuple[float, ...]:
+    return (point.x, point.y, *(point.x_bounds or ()), *(point.y_bounds or ()))
 
 
 def _legend(axes: Any, columns: int) -> None:

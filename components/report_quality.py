@@ -12,7 +12,6 @@ from components.gates import margin_of
 from components.metrics import METRICS
 from components.pages import number
 from components.scoreboard import (
-    Cell,
     Entry,
     Lane,
     arrow,
@@ -232,40 +231,51 @@ def _percent(ends: tuple[float, float] | None) -> tuple[float, float] | None:
 
 def _slices(measured: dict[str, Any]) -> dict[str, Any] | None:
     """The classes or groups that are judged worst, on the split that gates look at; None without any."""
-    slices = (measured.get("slices") or {}).get(DECIDES) or {}
-    valued = {
-        name: {metric: entry for metric, entry in entries.items() if value(entry) is not None}
-        for name, entries in slices.items()
-    }
-    names = in_order((metric for entries in valued.values() for metric in entries), measured["metric"])
-    if not names:
+    slices = measured_slices(measured, DECIDES)
+    by, ordered = from_the_worst(slices, measured["metric"])
+    if not by:
         return None
-    by = names[0] if names[0] == measured["metric"] else _lowest(valued, names)
-    sign = 1 if by in METRICS and METRICS[by].better == "lower" else -1
-    ordered = sorted(
-        (name for name in valued if by in valued[name]), key=lambda name: -sign * valued[name][by]["value"]
-    )
     rivals = (measured.get("champion") or {}).get("slices")
     rivals = rivals if isinstance(rivals, list) else []  # by split where the two were not compared
-    heads = [by, *(name for name in names if name != by)]
+    names = in_order((metric for entries in slices.values() for metric in entries), by)
     return {
         "by": by,
-        "heads": [(name, arrow(name)) for name in heads],
-        "of": len(valued),
+        "heads": [(name, arrow(name)) for name in names],
+        "of": len(slices),
         "compared": bool(rivals),
         "rows": [
             {
                 "name": name,
-                "cells": [cell(valued[name].get(metric)) if metric in valued[name] else Cell("—") for metric in heads],
+                "cells": [cell(slices[name].get(metric)) for metric in names],
                 "regression": _regression(name, rivals),
             }
             for name in ordered[:MOST_SLICES]
         ],
-    }  # fmt: skip
+    }
+
+
+def measured_slices(measured: dict[str, Any], split: str) -> dict[str, dict[str, Entry]]:
+    """Slice → metric → entry, of what has a value."""
+    slices = (measured.get("slices") or {}).get(split) or {}
+    return {
+        name: {metric: entry for metric, entry in entries.items() if value(entry) is not None}
+        for name, entries in slices.items()
+    }
+
+
+def from_the_worst(slices: dict[str, dict[str, Entry]], metric: str) -> tuple[str, list[str]]:
+    """The metric that tells slices apart, and their names from the worst: `metric` where slices have it,
+    else of those where more is better the one with the lowest value. Nothing where there is none."""
+    names = in_order((name for entries in slices.values() for name in entries), metric)
+    if not names:
+        return "", []
+    by = metric if metric in names else _lowest(slices, names)
+    sign = 1 if by in METRICS and METRICS[by].better == "lower" else -1
+    known = [name for name in slices if by in slices[name]]
+    return by, sorted(known, key=lambda name: -sign * slices[name][by]["value"])
 
 
 def _lowest(slices: dict[str, dict[str, Entry]], names: list[str]) -> str:
-    """The metric, of those where more is better, with the lowest value."""
     lowest = {
         name: min(entries[name]["value"] for entries in slices.values() if name in entries)
         for name in names
