@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import itertools
 import json
 import os
 import shutil
@@ -27,13 +26,12 @@ import numpy as np
 from components.artifacts import explain_os_error, fingerprint_of, write_json
 from components.errors import ConfigError, DataError
 from components.pages import template
+from components.study_plan import Pair, needed, plan
 from components.study_sides import Published, Side, Taken, sides
 
 PAGE, KEY = "index.html", "key.json"
 KEY_FORMAT, ANSWERS_FORMAT = "mozart-study-key", "mozart-study-answers"
 TEMPLATE = "study_page.html.j2"
-MOST_PAIRS = 1000
-REPEATED = 10  # one pair in so many comes again
 PIXELATED = 128  # pixels; up to this side an image is magnified without smoothing
 PNG_BYTES = 20_000_000  # of all pictures together: beyond, all of them become JPEG
 QUESTIONS = {
@@ -42,20 +40,6 @@ QUESTIONS = {
     "music": "Which piece is better?",
     "series": "Which curve looks more real?",
 }
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Sample `left_item` of side `left` beside sample `right_item` of side `right`."""
-
-    left: int
-    left_item: int
-    right: int
-    right_item: int
-
-    def swapped(self) -> Pair:
-        """The same two the other way round."""
-        return Pair(self.right, self.right_item, self.left, self.left_item)
 
 
 @dataclass(frozen=True)
@@ -103,58 +87,6 @@ def study(names: Sequence[str], out: Path, pairs: int = 50, seed: int = 0, quest
     key |= {"kind": kind, "question": question, "seed": seed, "models": told}
     _write(out, page, key)
     return Study(out / PAGE, out / KEY, kind, told, pairs, sum(one >= 0 for one in repeats), notes)
-
-
-# -- which pairs ---------------------------------------------------------------------------------------
-
-
-def needed(models: int, pairs: int) -> list[int]:
-    """How many samples of each model `pairs` pairs take: none is shown in two of them.
-
-    Raises:
-        ConfigError: fewer pairs than pairs of models, or too many.
-    """
-    met = list(itertools.combinations(range(models), 2))
-    if not len(met) <= pairs <= MOST_PAIRS:
-        raise ConfigError(
-            f"--pairs {pairs}: {models} models make {len(met)} pairs of models; ask for {len(met)} to "
-            f"{MOST_PAIRS:,}"
-        )
-    takes = [0] * models
-    for times, ends in zip(_times(len(met), pairs), met, strict=True):
-        for end in ends:
-            takes[end] += times
-    return takes
-
-
-def _times(met: int, pairs: int) -> list[int]:
-    """How often each pair of models meets: equally often, or once more."""
-    return [pairs // met + (i < pairs % met) for i in range(met)]
-
-
-def plan(models: int, pairs: int, random: np.random.Generator) -> tuple[list[Pair], list[int]]:
-    """The pairs in the order in which they are shown, and of each -1, or for one that is shown again with
-    its sides swapped the place of the first time.
-
-    First times come in random order; those of the first half that come again do so in the second.
-    """
-    met = list(itertools.combinations(range(models), 2))
-    used = [0] * models
-    first: list[Pair] = []
-    for times, (a, b) in zip(_times(len(met), pairs), met, strict=True):
-        turned = np.arange(times) % 2 == random.integers(2)  # each on the left as often as on the right
-        for turn in random.permutation(turned):
-            pair = Pair(a, used[a], b, used[b])
-            used[a], used[b] = used[a] + 1, used[b] + 1
-            first.append(pair.swapped() if turn else pair)
-    order = [int(i) for i in random.permutation(pairs)]
-    again = max(pairs // REPEATED, int(pairs >= 4))
-    half = (pairs + 1) // 2
-    tail = [*order[half:], *(-1 - int(i) for i in random.choice(order[:half], again, replace=False))]
-    shown = [*order[:half], *(tail[i] for i in random.permutation(len(tail)))]
-    planned = [first[one] if one >= 0 else first[-1 - one].swapped() for one in shown]
-    repeats = [-1 if one >= 0 else shown.index(-1 - one) for one in shown]
-    return planned, repeats
 
 
 # -- what is shown -------------------------------------------------------------------------------------
@@ -215,7 +147,7 @@ def _pixelated(kind: str, taken: Sequence[Taken]) -> bool:
 
 
 def _pictures(taken: Sequence[Taken]) -> list[list[str]]:
-    """Images as `data:` addresses, all written anew in one way: how a file was saved tells who made it."""
+    """Images as `data:` addresses, all written anew in one way: how a file was saved would tell who made it."""
     found = [[_data_url(x, "PNG") for x in one.shown] for one in taken]
     if sum(len(url) for one in found for url in one) > PNG_BYTES:
         found = [[_data_url(x, "JPEG") for x in one.shown] for one in taken]
@@ -223,14 +155,16 @@ def _pictures(taken: Sequence[Taken]) -> list[list[str]]:
 
 
 def _data_url(image: np.ndarray, form: str) -> str:
+    """In RGB, also what is grey, and what is transparent laid on white."""
     from PIL import Image
 
     picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    if image.shape[-1] in (2, 4):
+        paper = Image.new("RGBA", picture.size, "white")
+        paper.alpha_composite(picture.convert("RGBA"))
+        picture = paper
     stream = io.BytesIO()
-    if form == "JPEG":
-        picture.convert("RGB").save(stream, form, quality=90)
-    else:
-        picture.save(stream, form)
+    picture.convert("RGB").save(stream, form, quality=90)
     return f"data:image/{form.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
