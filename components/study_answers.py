@@ -20,7 +20,7 @@ from components.study import KEY
 from components.study_plan import MOST_PAIRS
 
 MOST_BYTES = 10_000_000
-Identity = Annotated[str, Field(pattern=r"\A[0-9a-f]{8,64}\Z")]
+Identity = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 
 
 class _Strict(BaseModel):
