@@ -51,6 +51,7 @@ __all__ = [
     "bytes_of",
     "pixels_of",
     "resized",
+    "stored_bytes",
 ]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
@@ -133,6 +134,20 @@ def bytes_of(path: Path | str, flags: int = 0) -> bytes:
         return data
     finally:
         os.close(file)
+
+
+def stored_bytes(path: str, look: Look) -> int:
+    """Bytes of the pixels that `pixels_of` would give, by the file's header; 0 where it cannot be read."""
+    try:
+        with pillow().open(path, formats=FORMATS) as opened:
+            width, height = opened.size
+    except Exception:  # why, is said when it is read
+        return 0
+    if look.resize is not None:
+        high, wide = sides(look.resize)
+        scale = min(high / height, wide / width) if look.policy == "fit" else 0
+        height, width = (round(height * scale), round(width * scale)) if scale else (high, wide)
+    return width * height * ((1 if look.colour == "grey" else 3) + (look.alpha == "keep"))
 
 
 def resized(

@@ -16,14 +16,18 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+import pyarrow as pa
 
 from components import duplicates, shards
 from components.artifacts import fingerprint_of, sha256_of, write_json, writing
 from components.dataflow import Stage, run, write_bytes
 from components.errors import DataError, IntegrityError
-from components.modalities import Rejected, modalities, modality_of, name_of
-from components.runs import Runs
+from components.modalities import Block, Record, Rejected, modalities, modality_of, name_of
+from components.named import shard_chunks
+from components.runs import Runs, row_groups
 from components.settings import DataSettings
 from components.splits import SPLITS
 
@@ -48,12 +52,25 @@ def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
     modality = modality_of(data.source)
     options = modality.Read.parse(data.read)
     modality.preflight(data.source, options)
-    chunks = list(enumerate(modality.plan(data.source, options)))
+    planned = modality.plan(data.source, options)
+    named = (
+        modality.named(planned, options) if hasattr(modality, "named") and data.split.by == "key" else None
+    )
+    work = (
+        list(planned)
+        if named is None
+        else [*shard_chunks(named, data.split), *(("", one) for one in named.rest)]
+    )
+    chunks = list(enumerate(work))
     with writing(records, "ingest") as (folder, manifest):
         (folder / REJECTED).mkdir()
         (folder / RUNS).mkdir()
-        stages: list[Stage] = [_Plan(), _Write(str(folder), name_of(modality)), duplicates.Examine()]
-        found = run(chunks, _Reader(str(folder), data), stages, folder, data.beam)
+        stages: list[Stage] = [duplicates.Examine()]
+        read: _Reader | _ReadShard = _ReadShard(str(folder), data)
+        if named is None:
+            read = _Reader(str(folder), data)
+            stages = [_Plan(), _Write(str(folder), name_of(modality)), *stages]
+        found = run(chunks, read, stages, folder, data.beam)
         written = [result for kind, result in found if kind == SHARD]
         told = [result for kind, result in found if kind == READ]
         manifest["rejected"] = _gather_rejected(folder)
@@ -130,19 +147,60 @@ class _Reader:
         number, chunk = numbered
         module = modality_of(self.data.source)
         runs = Runs(Path(self.folder) / RUNS, number, module, self.data.split)
-        rejected = []
-        read = 0
-        for found in module.read(chunk, module.Read.parse(self.data.read)):
-            if isinstance(found, Rejected):
-                read += 1
-                rejected.append(json.dumps(vars(found), sort_keys=True).encode() + b"\n")
-            else:
-                read += runs.add(found)
+        rejected: list[Rejected] = []
+        read = sum(runs.add(found) for found in _records(module, chunk, self.data, rejected))
         runs.flush()
-        if rejected:
-            path = Path(self.folder) / RUNS / f"{number:06d}.jsonl"
-            write_bytes(path, b"".join(sorted(rejected)))
-        yield "", {"chunk": number, "read": read, "rejected": len(rejected), "runs": runs.written}
+        _write_rejected(Path(self.folder), number, rejected)
+        yield (
+            "",
+            {
+                "chunk": number,
+                "read": read + len(rejected),
+                "rejected": len(rejected),
+                "runs": runs.written,
+            },
+        )
+
+
+class _ReadShard:
+    """One chunk that is a shard (components.named) → the shard and its list of the rejected on disk; or, under
+    no name, only the rejected."""
+
+    def __init__(self, folder: str, data: DataSettings) -> None:
+        self.folder, self.data = folder, data
+
+    def __call__(self, numbered: tuple[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        number, (name, chunk) = numbered
+        module = modality_of(self.data.source)
+        rejected: list[Rejected] = []
+        read = 0
+
+        def counted() -> Iterator[Any]:
+            nonlocal read
+            for record in _records(module, chunk, self.data, rejected):
+                read += 1
+                yield record
+
+        yield from _written(Path(self.folder), name, row_groups(counted(), module), module)
+        _write_rejected(Path(self.folder), number, rejected)
+        yield READ, {"chunks": [number], "read": read + len(rejected), "rejected": len(rejected)}
+
+
+def _records(
+    module: ModuleType, chunk: Any, data: DataSettings, rejected: list[Rejected]
+) -> Iterator[Record | Block]:
+    """What a chunk holds; what is rejected is put aside."""
+    for found in module.read(chunk, module.Read.parse(data.read)):
+        if isinstance(found, Rejected):
+            rejected.append(found)
+        else:
+            yield found
+
+
+def _write_rejected(folder: Path, number: int, rejected: list[Rejected]) -> None:
+    if rejected:
+        lines = sorted(json.dumps(vars(one), sort_keys=True).encode() + b"\n" for one in rejected)
+        write_bytes(folder / RUNS / f"{number:06d}.jsonl", b"".join(lines))
 
 
 class _Plan:
@@ -171,29 +229,34 @@ class _Write:
             yield from ((READ, value) for value in values)
             return
         folder, module = Path(self.folder), modalities()[self.modality]
-        pieces = shards.pieces(folder / RUNS, values[0])
-        first = next(pieces, None)
-        if first is None:  # a range of the order that no record lies in
-            return
-        split, path = name.split("-", 1)[0], folder / f"{name}.parquet"
-        marks = duplicates.Marks(module, folder / RUNS)
-        keys: list[str] = []
-        with shards.shard_writer(path, first) as writer:
-            for piece in itertools.chain([first], pieces):
-                writer.write_table(piece)
-                marks.add(piece)
-                keys += piece.column("key").to_pylist()
-        yield (
-            SHARD,
-            {
-                "name": path.name,
-                "split": split,
-                "records": len(keys),
-                "sha256": sha256_of(path),
-                "repeated": shards.repeated(keys),
-            },
-        )
-        yield from marks.traces(name)
+        yield from _written(folder, name, shards.pieces(folder / RUNS, values[0]), module)
+
+
+def _written(
+    folder: Path, name: str, pieces: Iterator[pa.Table], module: ModuleType
+) -> Iterator[tuple[str, Any]]:
+    """Writes one shard; yields what is told of it, and what a search for duplicates needs."""
+    first = next(pieces, None)
+    if first is None:  # a range of the order that no record lies in
+        return
+    path, marks = folder / f"{name}.parquet", duplicates.Marks(module, folder / RUNS)
+    keys: list[str] = []
+    with shards.shard_writer(path, first) as writer:
+        for piece in itertools.chain([first], pieces):
+            writer.write_table(piece)
+            marks.add(piece)
+            keys += piece.column("key").to_pylist()
+    yield (
+        SHARD,
+        {
+            "name": path.name,
+            "split": name.split("-", 1)[0],
+            "records": len(keys),
+            "sha256": sha256_of(path),
+            "repeated": shards.repeated(keys),
+        },
+    )
+    yield from marks.traces(name)
 
 
 def shards_of(records: Path, split: str) -> list[Path]:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow as pa
 from components.gathering import Gathered, memory_of
 from components.modalities import Block, Record
 from components.settings import Split
+from components.shards import ROW_GROUP
 from components.splits import SPLITS, hashes, split_codes
 
 RUN_BYTES = 32_000_000  # in memory, before it is written
@@ -81,21 +82,15 @@ class Runs:
         """The records become a table, sorted before their values are copied into it."""
         if not self.records:
             return
-        found = self.records
-        keys, groups = [one.key for one in found], [one.group for one in found]
-        columns: dict[str, Column] = {}
-        for field in self.module.RECORD:
-            values = [one.fields.get(field.name) for one in found]
-            columns[field.name] = values if _is_bytes(field.type) else pa.array(values, field.type)
-        digest = digests([columns[name] for name in self.module.CONTENT])
+        found, self.records = self.records, []
+        columns = _columns(found, self.module)
+        keys, groups, digest = columns[: len(OWN)]
         codes, orders = self._places(keys, groups, digest, found[0].part)
         rows = np.lexsort((orders, codes))
         arrays = [
-            _sorted(column, rows, field.type)
-            for column, field in zip((keys, groups, digest, *columns.values()), self.schema, strict=True)
+            _sorted(column, rows, field.type) for column, field in zip(columns, self.schema, strict=True)
         ]
         self._keep(pa.Table.from_arrays(arrays, schema=self.schema), codes[rows], orders[rows])
-        self.records = []
 
     def _places(
         self, keys: list[str], groups: Sequence[str | None] | None, digest: list[bytes], part: Any
@@ -132,6 +127,33 @@ class Runs:
         counts = np.bincount(code, minlength=len(SPLITS)).tolist()
         self.written.append({"run": name, "counts": counts, "bytes": table.nbytes})
         self.tables, self.codes, self.orders, self.weight = [], [], [], 0
+
+
+def row_groups(records: Iterable[Record], module: ModuleType) -> Iterator[pa.Table]:
+    """Records that come in their order, as tables of a row group each."""
+    schema = schema_of(module)
+    gathered: list[Record] = []
+    weight = 0
+    for record in itertools.chain(records, [None]):
+        if record is not None:
+            gathered.append(record)
+            weight += _weight(record.fields)
+        if gathered and (record is None or len(gathered) == ROW_GROUP or weight >= RUN_BYTES):
+            columns = zip(_columns(gathered, module), schema, strict=True)
+            yield pa.Table.from_arrays(
+                [_array(column, field.type, len(gathered)) for column, field in columns], schema=schema
+            )
+            gathered, weight = [], 0
+
+
+def _columns(found: list[Record], module: ModuleType) -> list[Column]:
+    """Key, group, digest and the kind's columns; what is not bytes or text is an Arrow array."""
+    columns: dict[str, Column] = {}
+    for field in module.RECORD:
+        values = [one.fields.get(field.name) for one in found]
+        columns[field.name] = values if _is_bytes(field.type) else pa.array(values, field.type)
+    digest = digests([columns[name] for name in module.CONTENT])
+    return [[one.key for one in found], [one.group for one in found], digest, *columns.values()]
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

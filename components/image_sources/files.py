@@ -15,6 +15,7 @@ from components.image_files import (
     entries,
     found,
     grouped,
+    pixel_bytes,
     pixels_of,
     readable_name,
     record_of,
@@ -23,6 +24,7 @@ from components.image_files import (
 from components.image_labels import Said, joined, labels_of
 from components.image_sources import Read
 from components.modalities import Record, Rejected, location
+from components.named import Named
 
 SOURCES = {
     "images": "images:FOLDER         or a GLOB, ZIP or TAR of PNG, JPEG, WebP, TIFF, GIF, BMP, PPM; class = folder"
@@ -58,7 +60,8 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
     chunks: list[dict[str, Any]] = []
     for group in grouped(listed, place):
         names = [name for name, _ in group]
-        chunk: dict[str, Any] = {"scheme": "images", "place": place, "names": names}
+        size = sum(size for _, size in group)
+        chunk: dict[str, Any] = {"scheme": "images", "place": place, "names": names, "bytes": size}
         if rows is not None:
             chunk["said"] = [rows.get(name) for name in names]
         chunks.append(chunk)
@@ -66,6 +69,34 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
         told = [[one.key, one.rule, one.reason, one.remedy] for one in rejected]
         chunks.append({"scheme": "images", "rejected": told})
     return chunks
+
+
+def named(chunks: list[dict[str, Any]], options: Read) -> Named | None:
+    """The keys are names: known at once. Not told where files are not read in any order at one price (an
+    archive, a store), nor where they are larger than their pixels: decoding them is the work then, and
+    chunks of the files' size are shared out better."""
+    placed = [chunk for chunk in chunks if "names" in chunk]
+    place = placed[0]["place"] if placed else {}
+    if storage.is_remote(place.get("root", "s3://")):
+        return None
+    names = sorted(name for chunk in placed for name in chunk["names"])
+    weight = pixel_bytes(place, names, options)
+    if weight * len(names) < sum(chunk["bytes"] for chunk in placed):
+        return None
+    said = {
+        name: told
+        for chunk in placed
+        for name, told in zip(chunk["names"], chunk.get("said", ()), strict=False)
+    }
+
+    def chunk(rows: Sequence[int]) -> dict[str, Any]:
+        mine = [names[row] for row in rows]
+        told = {"said": [said[name] for name in mine]} if said else {}
+        return {"scheme": "images", "place": place, "names": mine, **told}
+
+    return Named(
+        [readable_name(name) for name in names], weight, chunk, [c for c in chunks if "names" not in c]
+    )
 
 
 def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected]:

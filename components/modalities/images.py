@@ -26,6 +26,7 @@ from components.settings import Settings
 from keras_models.spec import Spec
 
 if TYPE_CHECKING:
+    from components.named import Named
     from components.storage import Entry
 
 __all__ = ["CONTENT", "RECORD", "Augment", "Encode", "Read", "alike", "anomalies", "signatures", "summarise"]
@@ -82,6 +83,12 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
 def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected | Block]:
     """The records of one chunk; what cannot be read is set aside with the reason."""
     yield from image_sources.modules()[chunk["scheme"]].read(chunk, options)
+
+
+def named(chunks: list[dict[str, Any]], options: Read) -> Named | None:
+    """The keys of all records, where they are known before anything is read (see components.named)."""
+    module = image_sources.modules()[chunks[0]["scheme"]]
+    return module.named(chunks, options) if hasattr(module, "named") else None
 
 
 def _module(source: str) -> Any:
