@@ -61,7 +61,7 @@ def _real(data: Examples, test: Arrays) -> np.ndarray:
 def neighbours(samples: np.ndarray, real: np.ndarray, training: np.ndarray) -> Arrays:
     """The training image `nearest` to each sample, how far it is (`distances`, of pixels), and how far real
     images are from theirs (`real_distances`): a sample much nearer than those is a copy."""
-    from components.metrics.neighbours import nearest
+    from components.metrics.copies import nearest
 
     flat = training.reshape(len(training), -1)
     index, distances = nearest(samples.reshape(len(samples), -1), flat)

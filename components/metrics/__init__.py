@@ -90,6 +90,11 @@ METRICS: dict[str, Metric] = {
     "copy_excess": Metric(
         "lower", "copy_rate less what the same rule calls a copy among held-out examples", most=0.05
     ),
+    "authentic_share": Metric(
+        "higher",
+        "share of samples further from their nearest training image than that is from its own",
+        IMAGES,
+    ),
     "reconstruction_psnr": Metric("higher", "fidelity of reconstructions of held-out images, dB", IMAGES),
     "reconstruction_ssim": Metric("higher", "structural similarity of reconstructions to images", IMAGES),
     "path_length": Metric("lower", "perceptual path length between neighbouring latents", IMAGES),

@@ -129,10 +129,3 @@ def _without_each(values: np.ndarray, quantile: float) -> np.ndarray:
 def _share(flags: np.ndarray) -> Estimate:
     """Wilson's share, without what it is on each shard: two sets that are not paired are compared."""
     return intervals.wilson(int(flags.sum()), len(flags))
-
-
-def copy_rate(
-    samples: np.ndarray, training: np.ndarray, held_out: np.ndarray, quantile: float = 0.01
-) -> float:
-    """The share of samples that are copies: see `copies`. An honest model shows about `quantile`."""
-    return copies(samples, training, held_out, quantile).rate.value

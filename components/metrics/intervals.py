@@ -48,7 +48,7 @@ class Estimate:
 
     def scaled(self, factor: float) -> Estimate:
         """This number times a positive factor."""
-        numbers = {
+        numbers: dict[str, Any] = {
             name: factor * self.extra[name] for name in ("plain", "standard_error") if name in self.extra
         }
         without = tuple(factor * value for value in self.without)

@@ -19,23 +19,11 @@ import numpy as np
 from components.errors import DataError
 from components.metrics import intervals
 from components.metrics.comparison import REAL, SAMPLES, Comparison, compare
-from components.metrics.copies import copies, copy_rate, nearest
 from components.metrics.intervals import Estimate
 from components.metrics.pairs import Run, here
 from components.metrics.rows import Rows
 
 NOT_FINITE = "a feature is not finite"
-__all__ = [
-    "copies",
-    "copy_rate",
-    "nearest",
-    "neighbourhood",
-    "neighbourhood_of",
-    "precision_recall",
-    "realism",
-    "two_sample",
-    "two_sample_of",
-]
 
 
 @dataclass(frozen=True)
@@ -181,9 +169,3 @@ def realism(
     """
     compared = compare(real, samples, k, two_sample=False, kernel=False, realism=True, run=run)
     return compared.realism if compared.finite else np.full(compared.m, math.nan)
-
-
-def precision_recall(real: np.ndarray, samples: np.ndarray, k: int = 3) -> tuple[float, float]:
-    """Precision and recall alone: see `neighbourhood`."""
-    found = neighbourhood(real, samples, k)
-    return found["precision"].value, found["recall"].value

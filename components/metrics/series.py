@@ -17,10 +17,10 @@ import numpy as np
 
 from components.errors import DataError
 from components.metrics import neighbours, windows
+from components.metrics.copies import copies
 from components.metrics.dependent import FEWEST, Units, check_shape, distance_over, units_of
 from components.metrics.energy import kolmogorov_smirnov
 from components.metrics.intervals import Estimate
-from components.metrics.neighbours import copies
 from components.metrics.two_sample import classifier_two_sample
 
 GRID = 128  # points at which distributions are compared for intervals

@@ -19,13 +19,14 @@ from components.metrics import classes as class_metrics
 from components.metrics.classes import agreement
 from components.metrics.classifier_score import classifier_score
 from components.metrics.comparison import Comparison, compare
+from components.metrics.copies import copies
 from components.metrics.coverage import collapse
-from components.metrics.frechet import Reference, frechet_distance, frechet_interval
-from components.metrics.intervals import Estimate, share
+from components.metrics.frechet import PER_FEATURE, Reference, frechet_distance, frechet_interval
+from components.metrics.intervals import SHARDS, Estimate, share
 from components.metrics.kernel import kid_of
 from components.metrics.missing import missing_mass
 from components.metrics.moments import ShardedMoments
-from components.metrics.neighbours import copies, neighbourhood_of, two_sample_of
+from components.metrics.neighbours import neighbourhood_of, two_sample_of
 from components.metrics.path_length import path_length
 from components.metrics.rows import Rows
 from components.metrics.structure import diversity, reconstruction
@@ -92,6 +93,8 @@ class Yardstick(Base):
                 predicted, label = probabilities.argmax(axis=1), held["label"]
                 metrics |= self._classes(predicted, label)
                 found.slices = self._slices(compared, predicted[:count], label[:count])
+                for name, one in self._distances(drawn, real, predicted, label).items():
+                    found.slices[name][f"{self.kind}_fid"] = one
                 found.facts["class_shares"] = self._shares(predicted, label)
         if self.kind == "inception":
             metrics["inception_score"] = classifier_score(self.network.probabilities(samples))
@@ -194,6 +197,7 @@ class Yardstick(Base):
         return {
             "copy_rate": replace(found.rate, extra={**protocol, **found.rate.extra}),
             "copy_excess": replace(found.excess, extra={**protocol, **found.excess.extra}),
+            "authentic_share": replace(found.authentic, extra={**protocol, **found.authentic.extra}),
         }
 
     def _classes(self, predicted: np.ndarray, label: np.ndarray) -> Metrics:
@@ -230,6 +234,18 @@ class Yardstick(Base):
             if drawn.any():
                 own["precision"] = share(compared.inside()[drawn])
             found[f"class {name}"] = own
+        return found
+
+    def _distances(
+        self, drawn: Rows, real: Rows, predicted: np.ndarray, label: np.ndarray
+    ) -> dict[str, Estimate]:
+        """The Fréchet distance within each class, where both sides have enough images for an interval."""
+        found = {}
+        for i, name in enumerate(self.spec.classes):
+            sides = [np.flatnonzero(which == i) for which in (predicted, label)]
+            if min(map(len, sides)) >= max(PER_FEATURE * real.width, 2 * SHARDS):
+                own, its = (rows.take(side) for rows, side in zip((drawn, real), sides, strict=True))
+                found[f"class {name}"] = _frechet(ShardedMoments.of(own), ShardedMoments.of(its))
         return found
 
     def _collapsed(

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from components.classifier import FACTS, WEIGHTS, load_classifier, train_classifier
 from components.errors import DataError, IntegrityError
 from components.metrics.frechet import Moments, frechet_distance
-from components.metrics.neighbours import precision_recall
+from components.metrics.neighbours import neighbourhood
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,8 @@ def test_a_lost_class_and_noise_are_seen(classifier, digits):
 def test_a_collapsed_generator_is_seen(classifier, digits):
     real = classifier.features(digits["test"][0])
     one = classifier.features(np.repeat(digits["train"][0][:1], 359, axis=0))
-    precision, recall = precision_recall(real, one)
+    found = neighbourhood(real, one)
+    precision, recall = found["precision"].value, found["recall"].value
     assert precision == 1.0
     assert recall < 0.05
     assert frechet_distance(Moments.of(one), Moments.of(real)) > 50
