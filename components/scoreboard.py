@@ -62,12 +62,24 @@ def bounds(entry: Entry | None) -> tuple[float, float] | None:
 def interval(entry: Entry | None) -> str:
     """`3.9 to 4.6`, broken before the `to` if at all; nothing where there is none or it is a point."""
     found = bounds(entry)
-    return f"{_bound(found[0])} to\u00a0{_bound(found[1])}" if found else ""
+    if found is None:
+        return ""
+    low, high = (_bound(end, found[1] - found[0]) for end in found)
+    return f"{low} to\u00a0{high}"
 
 
-def _bound(found: float) -> str:
-    """Three digits: the first that an interval leaves open is the last worth saying."""
-    return number(found) if abs(found) >= 1000 else number(float(f"{found:.3g}"))
+def _bound(end: float, width: float) -> str:
+    """Three digits, or more where the ends of a narrow interval would look alike."""
+    if end and abs(end) < 1e-4:
+        return number(float(f"{end:.3g}"))
+    digits = max(2 - _power(end), 1 - _power(width), 0)
+    said = f"{end:,.{digits}f}"
+    return (said.rstrip("0").rstrip(".") if "." in said else said).replace("-", "−")
+
+
+def _power(size: float) -> int:
+    """Of ten, of the first digit."""
+    return math.floor(math.log10(abs(size))) if size else 0
 
 
 def protocol(entry: Entry) -> str:

@@ -29,6 +29,23 @@ def test_a_cell_says_value_interval_and_protocol() -> None:
     assert found.protocol == "uncorrected 5.771 · n 1,000 · interval by jackknife of 20 shards"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.65551, 12.7163, "0.656 to 12.7"),
+        (16.97123, 17.6338, "16.97 to 17.63"),  # two digits of what is between
+        (0.99871, 0.99929, "0.99871 to 0.99929"),
+        (-112.8, 200.2, "−113 to 200"),
+        (0.0, 0.00382, "0 to 0.00382"),
+        (-5.62e-5, 0.000287, "−5.62e−05 to 0.000287"),
+        (1044.6, 12047.2, "1,045 to 12,047"),
+        (4.0, 4.0, ""),
+    ],
+)
+def test_bounds_have_as_many_digits_as_tell_them_apart(low: float, high: float, said: str) -> None:
+    assert interval(entry(4.0, low, high)).replace("\u00a0", " ") == said
+
+
 def test_what_has_no_interval_says_why() -> None:
     found = entry(5.0, no_interval="20 samples are fewer than two a shard", checkpoint="final")
     assert interval(found) == ""
