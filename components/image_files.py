@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -48,18 +49,27 @@ def found(where: str, said: str) -> tuple[Place, list[Found], list[Rejected]]:
     """
     if not where:
         raise DataError(f"{said}: it names no folder; write for example images:FOLDER")
-    try:
-        place, files, rejected = _in_archive(where) if _is_archive(where) else _below(where)
-    except PermissionError as error:
-        raise DataError(f"{said}: '{error.filename}' may not be read: see to its permissions") from error
+    place, files, rejected = _in_archive(where) if _is_archive(where) else _below(where)
     for name, size in files:
         if size > decoding.MAX_BYTES:  # not even opened
             reason = f"the file has {size:,} bytes; at most {decoding.MAX_BYTES:,} are read"
             rejected.append(Rejected(readable_name(name), "too-many-bytes", reason, "save it smaller"))
-    files = [(name, size) for name, size in files if size <= decoding.MAX_BYTES]
+        elif not _is_utf8(name):  # no key, and Beam cannot hand it on
+            rejected.append(rejected_as(readable_name(name), _no_utf8()))
+    files = [(name, size) for name, size in files if size <= decoding.MAX_BYTES and _is_utf8(name)]
     if not files:
         raise DataError(f"{said}: there is no image in '{where}' ({', '.join(decoding.SUFFIXES[:8])} ...)")
     return place, files, rejected
+
+
+def need(where: str, said: str) -> None:
+    """Raises DataError where `found` would find nothing; a folder is searched for its first image only."""
+    if not storage.is_remote(where) and storage.is_folder(where):
+        with suppress(OSError):  # what may not be read is said by `found`
+            for entry in storage.walk(where):
+                if entry.path.lower().endswith(SUFFIXES) and entry.bytes <= decoding.MAX_BYTES:
+                    return
+    found(where, said)
 
 
 def entries(where: str) -> list[storage.Entry]:
@@ -268,6 +278,14 @@ def checked_name(name: str) -> str:
     Raises:
         Unreadable: the name is not UTF-8.
     """
-    if name.isascii() or readable_name(name) == name:
+    if _is_utf8(name):
         return name
-    raise Unreadable("not-utf8-name", "the file's name is not UTF-8", "rename the file")
+    raise _no_utf8()
+
+
+def _is_utf8(name: str) -> bool:
+    return name.isascii() or readable_name(name) == name
+
+
+def _no_utf8() -> Unreadable:
+    return Unreadable("not-utf8-name", "the file's name is not UTF-8", "rename the file")

@@ -6,6 +6,9 @@ mirrors and rotations.
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -19,10 +22,8 @@ PIECE_BYTES = 1_000_000  # pixels worked on at once: what a cache holds
 
 def signatures(table: pa.Table) -> np.ndarray:
     """uint8 `[n, 16]`, near for pictures that are alike (see components.likeness)."""
-    from threadpoolctl import threadpool_limits
-
     found = []
-    with threadpool_limits(1):  # the products are small: threads would only wait for each other
+    with _threads().limit(limits=1):  # the products are small: threads would only wait for each other
         for batch in table.to_batches():
             out = np.zeros((batch.num_rows, BYTES), np.uint8)
             for rows, images in by_size(batch):
@@ -32,6 +33,14 @@ def signatures(table: pa.Table) -> np.ndarray:
                     out[rows[piece]] = projected(_edges(thumbnails(images[piece], COARSE)))
             found.append(out)
     return np.concatenate(found) if found else np.zeros((0, BYTES), np.uint8)
+
+
+@cache
+def _threads() -> Any:
+    """What sets the threads of numpy's products; to find their library takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _edges(grey: np.ndarray) -> np.ndarray:

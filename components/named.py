@@ -33,7 +33,7 @@ def shard_chunks(named: Named, split: Split) -> Iterator[tuple[str, Any]]:
     rows = np.lexsort((orders, codes))
     for code, name in enumerate(SPLITS):
         mine = rows[codes[rows] == code]
-        shards = -(-int(len(mine) * named.weight) // SHARD_BYTES)
+        shards = max(1, -(-int(len(mine) * named.weight) // SHARD_BYTES))
         lows = np.array([number * 2**64 // shards for number in range(shards)], np.uint64)
         edges = [*np.searchsorted(orders[mine], lows).tolist(), len(mine)]
         for number in range(shards):

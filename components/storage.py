@@ -12,7 +12,7 @@ import os
 import posixpath
 import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,9 +68,12 @@ def listing(path: str, suffixes: Iterable[str] | None = None) -> list[Entry]:
     into folders). Hidden ones are left out; `suffixes` are small letters, with their dot.
 
     Raises:
-        DataError: nothing is there; the store cannot be reached or says no.
+        DataError: nothing is there, or something that may not be read; the store cannot be reached.
     """
-    found = _remote_listing(path) if is_remote(path) else _local_listing(path)
+    try:
+        found = _remote_listing(path) if is_remote(path) else _local_listing(path)
+    except PermissionError as error:
+        raise DataError(f"'{error.filename}' may not be read: see to its permissions") from error
     if suffixes is not None:
         wanted = tuple(suffixes)
         found = [entry for entry in found if entry.path.lower().endswith(wanted)]
@@ -81,7 +84,7 @@ def _local_listing(path: str) -> list[Entry]:
     if os.path.isfile(path):
         return [_entry(path, os.stat(path))]
     if os.path.isdir(path):
-        return list(_walk(path))
+        return list(walk(path))
     if has_magic(path):
         return [
             _entry(file, os.stat(file)) for file in glob.glob(path, recursive=True) if os.path.isfile(file)
@@ -93,13 +96,18 @@ def _entry(path: str, told: os.stat_result) -> Entry:
     return Entry(path, told.st_size, str(told.st_mtime_ns))
 
 
-def _walk(folder: str) -> Iterable[Entry]:
+def walk(folder: str) -> Iterator[Entry]:
+    """The files below a folder of this machine, one by one in any order; hidden ones are left out.
+
+    Raises:
+        PermissionError: a folder may not be read.
+    """
     with os.scandir(folder) as found:
         for entry in found:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path)
+                yield from walk(entry.path)
             elif entry.is_file():  # a link that leads nowhere is none
                 yield _entry(entry.path, entry.stat())
 

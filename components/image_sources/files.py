@@ -15,6 +15,7 @@ from components.image_files import (
     entries,
     found,
     grouped,
+    need,
     pixel_bytes,
     pixels_of,
     readable_name,
@@ -33,7 +34,7 @@ SOURCES = {
 
 def preflight(source: str, read: Read) -> None:
     """Raises DataError where there is no image, or no CSV; ConfigError where captions have no CSV."""
-    found(location(source), f"data.source '{source}'")
+    need(location(source), f"data.source '{source}'")
     if read.captions and not read.labels:
         raise ConfigError("data.read.captions: name the CSV with that column in data.read.labels")
     if read.labels:
@@ -81,7 +82,7 @@ def named(chunks: list[dict[str, Any]], options: Read) -> Named | None:
         return None
     names = sorted(name for chunk in placed for name in chunk["names"])
     weight = pixel_bytes(place, names, options)
-    if weight * len(names) < sum(chunk["bytes"] for chunk in placed):
+    if not weight or weight * len(names) < sum(chunk["bytes"] for chunk in placed):
         return None
     said = {
         name: told
