@@ -52,8 +52,16 @@ class Page:
 
     def open(self, file: Path) -> None:
         """Loads a file of this machine and waits for it."""
-        self.send("Page.navigate", url=file.absolute().as_uri())
-        self.until("document.readyState === 'complete' && location.protocol === 'file:'")
+        self._anew("Page.navigate", url=file.absolute().as_uri())
+
+    def reload(self) -> None:
+        """The page once more, as by F5."""
+        self._anew("Page.reload")
+
+    def _anew(self, method: str, **given: Any) -> None:
+        self.ask("window.before = true")  # what is still there before the new page has come
+        self.send(method, **given)
+        self.until("window.before === undefined && document.readyState === 'complete'")
 
     def ask(self, expression: str) -> Any:
         """The value of JavaScript in the page."""
