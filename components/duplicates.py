@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.dataflow import write_bytes
+from components.gathering import Gathered
 from components.likeness import BYTES, distance
 from components.modalities import modalities
 
@@ -116,6 +117,7 @@ class _Places:
         self.shards, self.which, self.rows = shards, which, rows
         splits = [shard.split("-", 1)[0] for shard in shards]
         self.split = np.array(splits, dtype=object)[which]
+        self.train = np.array([split == "train" for split in splits])[which]
 
     def of(self, index: int) -> list[Any]:
         return [self.shards[self.which[index]], int(self.rows[index])]
@@ -134,7 +136,7 @@ def _equal(places: _Places, digests: np.ndarray) -> dict[str, Any]:
         members = order[start : start + count]
         splits = places.split[members]
         groups += 1
-        if "train" in splits:
+        if places.train[members].any():
             for split in leaked:
                 leaked[split] += int((splits == split).sum())
         if len(first) < SHOWN:
@@ -151,13 +153,13 @@ def _alike(places: _Places, signatures: np.ndarray, band: int) -> dict[str, Any]
     """Pairs across splits whose signatures agree in this band, in no earlier one, and in most bits."""
     bands = signatures.view(np.uint32)
     order = np.argsort(bands[:, band], kind="stable")
-    value, split = bands[order, band], places.split[order]
+    value, train = bands[order, band], places.train[order]
     left = np.flatnonzero(np.append(value[1:] == value[:-1], False))  # those that have a follower
     found = [np.empty((0, 3), np.int64)]
     for step in range(1, MOST_ALIKE + 1):
         if not len(left):
             break
-        across = (split[left] == "train") != (split[left + step] == "train")
+        across = train[left] != train[left + step]
         a, b = order[left[across]], order[left[across] + step]
         bits = distance(signatures[a], signatures[b]).astype(np.int64)
         mine = (bits <= MOST_BITS) & ~(bands[a, :band] == bands[b, :band]).any(axis=1)
@@ -166,7 +168,7 @@ def _alike(places: _Places, signatures: np.ndarray, band: int) -> dict[str, Any]
         left = left[value[left + step + 1] == value[left]]
     pairs = np.concatenate(found)
     nearest = pairs[np.lexsort(pairs.T[::-1])][:MOST_CANDIDATES]
-    sides = [(a, b) if places.split[a] == "train" else (b, a) for _, a, b in nearest]
+    sides = [(a, b) if places.train[a] else (b, a) for _, a, b in nearest]
     return {
         "pairs": [[places.of(a), places.of(b)] for a, b in sides],
         "not_compared": len(pairs) - len(nearest) + len(left),
@@ -229,7 +231,7 @@ class _Rows:
 
     def __init__(self, folder: Path, columns: list[str] | None) -> None:
         self.folder, self.columns = folder, columns
-        self.held: dict[str, pa.Table] = {}
+        self.held: dict[str, Gathered] = {}
 
     def take(self, places: list[list[Any]]) -> pa.Table:
         """The records at `places`, in their order."""
@@ -237,17 +239,17 @@ class _Rows:
         count = 0
         for shard in sorted({shard for shard, _ in places}):
             mine = [i for i, place in enumerate(places) if place[0] == shard]
-            parts.append(self._shard(shard).take([places[i][1] for i in mine]))
+            parts.append(self._shard(shard).take(np.array([places[i][1] for i in mine])))
             at[mine] = np.arange(count, count + len(mine))
             count += len(mine)
         return pa.concat_tables(parts).take(at)
 
-    def _shard(self, name: str) -> pa.Table:
+    def _shard(self, name: str) -> Gathered:
         import pyarrow.parquet as pq
 
         if name not in self.held:
             while len(self.held) >= self.HELD:
                 self.held.pop(next(iter(self.held)))
             table = pq.read_table(self.folder / f"{name}.parquet", columns=self.columns)
-            self.held[name] = table.combine_chunks()
+            self.held[name] = Gathered([pa.Table.from_batches([piece]) for piece in table.to_batches()])
         return self.held[name]

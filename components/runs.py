@@ -115,18 +115,30 @@ class Runs:
             return
         code, order = np.concatenate(self.codes), np.concatenate(self.orders)
         rows = np.lexsort((order, code))
-        table = self.tables[0]
+        pieces: Iterable[pa.Table] = self.tables
         if len(self.tables) > 1 or (rows[1:] < rows[:-1]).any():
-            table = Gathered(self.tables).take(rows)
-        table = table.append_column("order", pa.array(order[rows]))
+            gathered = Gathered(self.tables)
+            pieces = (
+                gathered.take(rows[start : start + ROW_GROUP]) for start in range(0, len(rows), ROW_GROUP)
+            )
         name = f"{self.chunk:06d}-{len(self.written):04d}.arrow"
-        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as stream:
-            stream.write_table(table)
-        os.replace(temporary, self.folder / name)
+        size = self._write(self.folder / name, pieces, order[rows])
         counts = np.bincount(code, minlength=len(SPLITS)).tolist()
-        self.written.append({"run": name, "counts": counts, "bytes": table.nbytes})
+        self.written.append({"run": name, "counts": counts, "bytes": size})
         self.tables, self.codes, self.orders, self.weight = [], [], [], 0
+
+    def _write(self, path: Path, pieces: Iterable[pa.Table], order: np.ndarray) -> int:
+        """Writes a run of the pieces and their places in the order; returns its bytes in memory."""
+        size = written = 0
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        schema = self.schema.append(pa.field("order", pa.uint64()))
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as stream:
+            for piece in pieces:
+                end = written + piece.num_rows
+                stream.write_table(piece.append_column(schema.field("order"), pa.array(order[written:end])))
+                size, written = size + piece.nbytes + 8 * piece.num_rows, end
+        os.replace(temporary, path)
+        return size
 
 
 def row_groups(records: Iterable[Record], module: ModuleType) -> Iterator[pa.Table]:
@@ -189,16 +201,17 @@ def digests(columns: Sequence[Column]) -> list[bytes]:
     """Sixteen bytes for each row of the columns, equal where the columns are: of the integers, and of each
     other value that is not missing behind the number of its column."""
     integers: list[np.ndarray] = []
-    others: list[Sequence[bytes | memoryview]] = []
+    others: list[Iterable[bytes | memoryview]] = []
     for number, column in enumerate(columns):
         if isinstance(column, pa.Array) and pa.types.is_integer(column.type):
             integers.append(column.fill_null(NO_NUMBER).to_numpy().astype("<i8"))
             continue
-        values = _plain(column)
-        if any(value is not None for value in values):
+        values, missing = _plain(column)
+        if missing < len(values):
             mark = b"\0%d\0" % number
-            others.append([b"" if value is None else mark for value in values])
-            others.append([_as_bytes(value) for value in values])
+            marks = itertools.repeat(mark, len(values))
+            others.append([b"" if value is None else mark for value in values] if missing else marks)
+            others.append(values if type(values[0]) is memoryview else [_as_bytes(value) for value in values])
     if integers:
         lead, width = np.stack(integers, axis=1).tobytes(), 8 * len(integers)
         others.insert(0, [lead[start : start + width] for start in range(0, len(lead), width)])
@@ -206,18 +219,17 @@ def digests(columns: Sequence[Column]) -> list[bytes]:
     return [blake2b(b"".join(row), digest_size=16).digest() for row in zip(*others, strict=True)]
 
 
-def _plain(column: Column) -> Sequence[Any]:
-    """The values one by one; those of a binary column are looked at where they lie."""
+def _plain(column: Column) -> tuple[Sequence[Any], int]:
+    """The values one by one, and how many are missing; those of a binary column are looked at where they lie."""
     if not isinstance(column, pa.Array):
-        return column
+        return column, column.count(None)
     if column.null_count or not pa.types.is_binary(column.type) or not len(column):
-        return column.to_pylist()
+        return column.to_pylist(), column.null_count
     memory, edges = memory_of(column)
-    edges = edges.tolist()
-    return [memory[start:stop] for start, stop in itertools.pairwise(edges)]
+    return [memory[start:stop] for start, stop in itertools.pairwise(edges.tolist())], 0
 
 
-def _as_bytes(value: Any) -> bytes | memoryview:
-    if type(value) in (bytes, memoryview):
+def _as_bytes(value: Any) -> bytes:
+    if type(value) is bytes:
         return value
     return b"" if value is None else json.dumps(value).encode()

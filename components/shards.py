@@ -44,7 +44,7 @@ def plan_shards(runs: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any
 def pieces(folder: Path, made_of: dict[str, Any]) -> Iterator[pa.Table]:
     """The records of one shard in their order, a row group at a time, read from slices of its runs."""
     slices = (_slice(folder / name, start, stop, made_of) for name, start, stop in made_of["spans"])
-    found = [piece for piece in slices if piece.num_rows]
+    found = [pa.Table.from_batches([piece]) for some in slices for piece in some.to_batches() if len(piece)]
     if not found:
         return
     order = np.concatenate([piece.column("order").to_numpy() for piece in found])

@@ -14,12 +14,12 @@ SPLITS = ("train", "validation", "test")
 
 def hashes(names: Iterable[str | bytes], purpose: str) -> np.ndarray:
     """A stable uint64 for each name; another purpose gives an independent one."""
-    key = purpose.encode()
-    blake2b = hashlib.blake2b
-    digests = [
-        blake2b(name if isinstance(name, bytes) else name.encode(), digest_size=8, key=key).digest()
-        for name in names
-    ]
+    keyed = hashlib.blake2b(digest_size=8, key=purpose.encode())
+    digests = []
+    for name in names:
+        hashed = keyed.copy()
+        hashed.update(name if isinstance(name, bytes) else name.encode())
+        digests.append(hashed.digest())
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
