@@ -87,7 +87,7 @@ def seen_on(judge: Judge, **splits: Arrays) -> Judge:
     """The same judge, with its network as it is, and other images in these splits."""
     other, yardstick = copy.copy(judge), copy.copy(judge.yardstick)
     other.data = yardstick.data = {**judge.data, **splits}
-    yardstick.known = {}  # features of the images before
+    yardstick.known, yardstick.last = {}, None  # features of the images before
     other.yardstick = yardstick
     return other
 
