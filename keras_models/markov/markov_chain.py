@@ -1,0 +1,241 @@
+"""Markov chain of order n: the next symbol from the last n, by counting, with back-off to shorter contexts.
+
+Interpolated Witten–Bell smoothing (Witten & Bell 1991; Chen & Goodman 1999, eq. 13): with c(h w) counts and
+T(h) the number of different symbols seen after the context h,
+
+    p(w | h) = (c(h w) + T(h) p(w | h')) / (c(h) + T(h)),        h' = h without its oldest symbol,
+
+down to p(w) = 1/V without any. Contexts at the beginning of a sequence are as long as it is.
+
+The counts of k symbols are a sorted table of numbers in base V, so that all followers of a context lie side
+by side: c(h) and T(h) are differences of places, and a draw needs no sum over symbols.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from pydantic import Field
+
+from keras_models.base import Batch, GenerativeModel
+from keras_models.config import FamilyConfig
+
+NONE = np.iinfo(np.int64).max  # an empty place of a table, behind all others
+WAITING = 2**18  # runs that wait until they are sorted into a table together
+
+
+class Config(FamilyConfig):
+    order: int = Field(4, ge=0, le=16, description="symbols that the next one depends on")
+    capacity: int = Field(
+        1_000_000, ge=16, le=2**26, description="most different runs of symbols of one length (12 bytes each)"
+    )
+
+
+class MarkovChain(GenerativeModel):
+    """x_t ~ p(. | x_{t-order}, ..., x_{t-1})."""
+
+    kinds = ("tokens",)
+    likelihood = "exact"
+    measure = "mass"
+    paper = "Witten & Bell 1991, The zero-frequency problem"
+    reports = ("nats",)
+
+    def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
+        super().__init__(spec, config, seed=seed)
+        most = int(62 / np.log2(max(spec.vocabulary, 2)))
+        if config.order + 1 > most:
+            raise ValueError(
+                f"an order of {config.order} over {spec.vocabulary} symbols does not fit into 62 bits: set "
+                f"model.config.order to {most - 1} or less"
+            )
+        self.keys, self.counts = [], []
+        for k in range(1, config.order + 2):
+            size = min(config.capacity, spec.vocabulary**k)
+            self.keys.append(
+                self.add_weight(
+                    shape=(size,), dtype="int64", trainable=False, name=f"keys_{k}",
+                    initializer=_empty,
+                )
+            )  # fmt: skip
+            self.counts.append(
+                self.add_weight(
+                    shape=(size,), dtype="int32", trainable=False, name=f"counts_{k}", initializer="zeros"
+                )
+            )
+        self.waiting = [
+            self.add_weight(
+                shape=(WAITING,), dtype="int64", trainable=False, name=f"waiting_{k}", initializer=_empty
+            )
+            for k in range(1, config.order + 2)
+        ]
+        number = {"shape": (), "trainable": False, "initializer": "zeros"}
+        self.waits = self.add_weight(dtype="int32", name="waits", **number)
+        self.lost = self.add_weight(dtype="int64", name="lost", **number)
+        self.passes = self.add_weight(dtype="int32", name="passes", **number)
+        self.built = True
+
+    # -- learning ----------------------------------------------------------------------------------
+
+    def train_step(self, batch: Batch) -> dict[str, Any]:
+        """Counts the batch, in the first pass over the data: later ones would count the same again."""
+        x, length = self._checked_tokens(batch["x"], batch.get("length"))
+        nats = -self._log_prob(x, length)
+        tf.cond(self.passes == 0, lambda: self._count(x, length), lambda: tf.constant(0))
+        total = tf.cast(tf.reduce_sum(length), tf.float64)
+        return self.track({"nats": tf.reduce_sum(nats) / total}, weight=total)
+
+    def end_epoch(self) -> None:
+        """Ends the first pass.
+
+        Raises:
+            ValueError: there are more different runs of symbols than places.
+        """
+        if int(self.waits):
+            self._settle()
+        if int(self.lost):
+            raise ValueError(
+                f"{int(self.lost)} runs of symbols found no place among {self.config.capacity}: raise "
+                "model.config.capacity or lower model.config.order"
+            )
+        self.passes.assign_add(1)
+
+    def _count(self, x: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """Lets the runs of a batch wait, or sorts them in at once where they are too many to wait."""
+        size = tf.size(x)
+        tf.cond(self.waits + size > WAITING, self._settle, lambda: tf.constant(0))
+        ends = tf.range(1, tf.shape(x)[1] + 1)
+        alone = size > WAITING
+        for k in range(1, min(self.config.order + 1, x.shape[1]) + 1):
+            new = tf.where(ends[None, k - 1 :] <= length[:, None], self._runs(x, k), NONE)
+            new = tf.reshape(new, (-1,))
+            tf.cond(alone, lambda k=k, new=new: self._sort_in(k, new), lambda: tf.constant(0))
+            waiting = tf.concat([new, self.waiting[k - 1]], axis=0)[:WAITING]
+            self.waiting[k - 1].assign(tf.where(alone, self.waiting[k - 1], waiting))
+        self.waits.assign_add(tf.where(alone, 0, size))
+        return tf.constant(0)
+
+    def _settle(self) -> tf.Tensor:
+        """Sorts in all that waits."""
+        for k, waiting in enumerate(self.waiting, 1):
+            self._sort_in(k, tf.convert_to_tensor(waiting))
+            waiting.assign(tf.fill((WAITING,), tf.constant(NONE, tf.int64)))
+        self.waits.assign(0)
+        return tf.constant(0)
+
+    def _sort_in(self, k: int, new: tf.Tensor) -> tf.Tensor:
+        """Adds runs `[M]` of k symbols to their table; all shapes are fixed, as XLA wants them."""
+        table, counts = self.keys[k - 1], self.counts[k - 1]
+        keys = tf.concat([table, new], axis=0)
+        order = tf.argsort(keys)
+        keys = tf.gather(keys, order)
+        weight = tf.gather(tf.concat([counts, tf.ones_like(new, tf.int32)], axis=0), order)
+        first = tf.concat([[True], keys[1:] != keys[:-1]], axis=0)
+        place = tf.cumsum(tf.cast(first, tf.int32)) - 1
+        size, all_of_them = table.shape[0], tf.size(keys)
+        sums = tf.math.unsorted_segment_sum(weight, place, all_of_them)[:size]
+        kept = tf.math.unsorted_segment_min(keys, place, all_of_them)  # NONE where there is no segment
+        table.assign(kept[:size])
+        counts.assign(tf.where(kept[:size] < NONE, sums, 0))
+        self.lost.assign_add(tf.reduce_sum(tf.cast(kept[size:] < NONE, tf.int64)))
+        return tf.constant(0)
+
+    def _runs(self, x: tf.Tensor, k: int) -> tf.Tensor:
+        """The k symbols that end at each place from the k-th on, as one number: int64 `[B, L - k + 1]`."""
+        steps = tf.shape(x)[1] - k + 1
+        number = tf.zeros((tf.shape(x)[0], steps), tf.int64)
+        for i in range(k):
+            number = number * self.spec.vocabulary + tf.cast(x[:, i : i + steps], tf.int64)
+        return number
+
+    # -- using -------------------------------------------------------------------------------------
+
+    def log_prob(self, x: Any, length: Any = None) -> tf.Tensor:
+        """Log mass of sequences int `[B, L]`, of which the first `length` `[B]` symbols count: nats `[B]`."""
+        return self._log_prob_jit(*self._checked_tokens(x, length))
+
+    @tf.function(reduce_retracing=True)
+    def _log_prob_jit(self, x: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        return self._log_prob(x, length)
+
+    def _log_prob(self, x: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """Of each sequence, float64 `[B]`."""
+        p = tf.fill(tf.shape(x), tf.constant(1 / self.spec.vocabulary, tf.float64))
+        for k in range(1, self.config.order + 2):
+            if k > x.shape[1]:
+                break
+            run = self._runs(x, k)
+            total, kinds, _ = self._followers(run // self.spec.vocabulary, k)
+            own = self._counted(run, k)
+            # Where the context was never seen both are 0, and p stays what the shorter context says.
+            better = (own + kinds * p[:, k - 1 :]) / tf.maximum(total + kinds, 1.0)
+            p = tf.concat([p[:, : k - 1], tf.where(total > 0, better, p[:, k - 1 :])], axis=1)
+        inside = tf.range(tf.shape(x)[1])[None] < length[:, None]
+        return tf.reduce_sum(tf.where(inside, tf.math.log(tf.where(inside, p, 1.0)), 0.0), axis=1)
+
+    def _followers(self, context: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """c(h) and T(h) of contexts of k - 1 symbols, float64, and where their followers begin, int32."""
+        keys, v = self.keys[k - 1], self.spec.vocabulary
+        first, last = (self._place(keys, context * v + end) for end in (0, v))
+        cumulative = self._cumulative(k)
+        total = tf.gather(cumulative, last) - tf.gather(cumulative, first)
+        return tf.cast(total, tf.float64), tf.cast(last - first, tf.float64), first
+
+    def _cumulative(self, k: int) -> tf.Tensor:
+        """Counts before each place of the table, int64 `[size + 1]`."""
+        counts = tf.cast(tf.convert_to_tensor(self.counts[k - 1]), tf.int64)
+        return tf.concat([tf.zeros(1, tf.int64), tf.cumsum(counts)], axis=0)
+
+    def _counted(self, run: tf.Tensor, k: int) -> tf.Tensor:
+        """c(h w), float64."""
+        keys = tf.convert_to_tensor(self.keys[k - 1])
+        place = tf.minimum(self._place(keys, run), tf.size(keys) - 1)
+        same = tf.gather(keys, place) == run
+        return tf.cast(tf.where(same, tf.gather(self.counts[k - 1], place), 0), tf.float64)
+
+    def _place(self, keys: Any, values: tf.Tensor) -> tf.Tensor:
+        flat = tf.searchsorted(tf.convert_to_tensor(keys), tf.reshape(values, (-1,)))
+        return tf.reshape(flat, tf.shape(values))
+
+    def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
+        """See GenerativeModel.draw: one of the context's counted followers, or, with the chance T / (c + T),
+        what the shorter context says."""
+        steps, order = self.spec.shape[0], self.config.order
+        seeds = tf.random.split(seed, steps)
+        x = tf.zeros((n, steps), tf.int32)
+        for_each = [self._cumulative(k) for k in range(1, order + 2)]
+
+        def step(t: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            own = tf.random.split(seeds[t], order + 3)
+            chosen = tf.random.stateless_uniform((n,), own[-1], 0, self.spec.vocabulary, tf.int32)
+            decided = tf.zeros((n,), tf.bool)
+            for k in range(order + 1, 0, -1):
+                context = tf.zeros((n,), tf.int64)
+                for i in range(k - 1, 0, -1):
+                    column = tf.gather(x, tf.maximum(t - i, 0), axis=1)
+                    context = context * self.spec.vocabulary + tf.cast(column, tf.int64)
+                total, kinds, first = self._followers(context, k)
+                uniform = tf.random.stateless_uniform((n,), own[k - 1], dtype=tf.float64)
+                at = tf.floor(uniform * (total + kinds))
+                mine = ~decided & (at < total) & (t >= k - 1)
+                start = tf.gather(for_each[k - 1], first)
+                place = tf.searchsorted(for_each[k - 1], start + tf.cast(at, tf.int64), side="right") - 1
+                key = tf.gather(self.keys[k - 1], tf.where(mine, place, 0))
+                symbol = tf.cast(tf.where(mine, key, 0) % self.spec.vocabulary, tf.int32)
+                chosen, decided = tf.where(mine, symbol, chosen), decided | mine
+            hot = tf.one_hot(t, steps, dtype=tf.int32)
+            return t + 1, x + chosen[:, None] * hot
+
+        _, x = tf.while_loop(lambda t, _: t < steps, step, (0, x), maximum_iterations=steps)
+        return x
+
+    def _checked_tokens(self, x: Any, length: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        x = tf.cast(x, tf.int32)
+        if length is None:
+            length = tf.fill((tf.shape(x)[0],), tf.shape(x)[1])
+        return x, tf.cast(length, tf.int32)
+
+
+def _empty(shape: Any, dtype: Any = None) -> tf.Tensor:
+    return tf.fill(shape, tf.constant(NONE, tf.int64))
