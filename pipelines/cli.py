@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError, MozartError, did_you_mean
-from pipelines import data_commands, judging_commands
+from pipelines import data_commands, judging_commands, study_commands
 from pipelines.tables import number, show, table
 
 app = typer.Typer(
@@ -294,6 +294,8 @@ def sample(
 
 app.command()(judging_commands.evaluate)
 app.command()(judging_commands.compare)
+app.command()(study_commands.study)
+app.command(name="study-results")(study_commands.study_results)
 
 
 if __name__ == "__main__":
