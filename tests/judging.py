@@ -65,6 +65,7 @@ def examples_of(splits: dict[str, Arrays], folder: Path, classes: int = 10) -> E
                 stored = np.round(array * 255).astype(np.uint8) if name == "x" else array
                 np.save(out / f"{split}-00000.{name}.npy", stored, allow_pickle=False)
         write_json(out / "encoding.json", encoding)
+        write_json(out / "statistics.json", {})
         (out / "spec.json").write_text(spec.model_dump_json(), "utf-8")
         manifest["counts"] = {split: len(data["x"]) for split, data in splits.items()}
         manifest["data_fingerprint"] = manifest["fingerprint"] = "0" * 16
