@@ -98,6 +98,11 @@ METRICS: dict[str, Metric] = {
     "reconstruction_psnr": Metric("higher", "fidelity of reconstructions of held-out images, dB", IMAGES),
     "reconstruction_ssim": Metric("higher", "structural similarity of reconstructions to images", IMAGES),
     "path_length": Metric("lower", "perceptual path length between neighbouring latents", IMAGES),
+    "classifier_accuracy": Metric(
+        "lower",
+        "held-out accuracy of a logistic regression at telling samples from real examples (0.5 at best)",
+        TOKENS,
+    ),
     "nats": Metric("lower", "negative log-likelihood per example", likelihood=True),
     "nats_annealed": Metric(
         "lower",

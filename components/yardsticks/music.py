@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from components.metrics.music import music_metrics
+from components.errors import DataError
+from components.metrics.intervals import Estimate
+from components.metrics.music import features, music_metrics
+from components.metrics.two_sample import classifier_two_sample
 from components.scores import Score
 from components.yardsticks import Base, Judged
 
@@ -25,6 +29,11 @@ class Yardstick(Base):
         drawn = decode(samples, self.encoding)
         real, known = self._scores(split, HELD_OUT), self._scores("train", PIECES)
         found = music_metrics(drawn, real, known)
+        sides = [np.nan_to_num(np.stack(list(features(one).values()), axis=1)) for one in (real, drawn)]
+        try:
+            found["classifier_accuracy"] = classifier_two_sample(*sides, seed=self.settings.seed)
+        except DataError as error:  # fewer pieces than it takes
+            found["classifier_accuracy"] = Estimate(math.nan, why=str(error))
         protocol = {"form": self.encoding["form"], "real": len(real), "training": len(known)}
         return Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
 
