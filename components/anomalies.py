@@ -11,7 +11,6 @@ from components.ingest import REJECTED, SPLITS
 from components.metrics import METRICS
 from components.modalities import Anomaly, Summary, modalities
 from components.settings import DataSettings, GateSettings, ModelSettings
-from keras_models import describe
 
 NEED_CLASSES = frozenset(name for name, about in METRICS.items() if about.classes)
 

@@ -11,8 +11,8 @@ import pytest
 
 from components.errors import DataError
 from components.metrics.comparison import Comparison, compare
-from components.metrics.kernel import kid_of
 from components.metrics.copies import copies, nearest
+from components.metrics.kernel import kid_of
 from components.metrics.neighbours import neighbourhood_of, two_sample_of
 from components.metrics.rows import InMemory
 from components.pairs_beam import Beam, store
