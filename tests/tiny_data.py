@@ -16,7 +16,7 @@ def tiny_data(spec: Spec) -> Arrays:
     """32 examples of `spec` in two clusters by turns, with a little noise; labels where it names classes."""
     random = np.random.default_rng(0)
     cluster = np.arange(EXAMPLES) % 2
-    arrays = _tokens(spec, cluster, random) if spec.kind == "tokens" else _images(spec, cluster, random)
+    arrays = {"tokens": _tokens, "roll": _rolls}.get(spec.kind, _images)(spec, cluster, random)
     if spec.classes:
         arrays["label"] = cluster.astype(np.int32)
     return arrays
@@ -24,11 +24,13 @@ def tiny_data(spec: Spec) -> Arrays:
 
 def every_value(spec: Spec) -> Arrays:
     """All values that one example can take, at full length."""
-    symbols = spec.vocabulary if spec.kind == "tokens" else spec.levels
+    symbols = {"tokens": spec.vocabulary, "roll": 2}.get(spec.kind, spec.levels)
     x = np.array(list(itertools.product(range(symbols), repeat=spec.dimensions)))
     x = x.reshape(-1, *spec.shape)
     if spec.kind == "tokens":
         return {"x": x.astype(np.int32), "length": np.full(len(x), spec.shape[0], np.int32)}
+    if spec.kind == "roll":
+        return {"x": x.astype(np.float32), "length": np.full(len(x), spec.shape[0], np.int32)}
     return {"x": (x / (spec.levels - 1)).astype(np.float32)}
 
 
@@ -51,3 +53,13 @@ def _tokens(spec: Spec, cluster: np.ndarray, random: np.random.Generator) -> Arr
     x = np.where(random.random(x.shape) < 0.1, random.integers(0, spec.vocabulary, x.shape), x)
     x = np.where(place < length[:, None], x, 0)
     return {"x": x.astype(np.int32), "length": length.astype(np.int32)}
+
+
+def _rolls(spec: Spec, cluster: np.ndarray, random: np.random.Generator) -> Arrays:
+    """The upper pitches or the lower ones, and of these every other by turns."""
+    length = np.where(cluster, spec.shape[0], random.integers(spec.shape[0] // 2 + 1, spec.shape[0] + 1))
+    place, pitch = np.arange(spec.shape[0])[:, None], np.arange(spec.shape[1])
+    upper = (pitch >= spec.shape[1] // 2) == cluster[:, None, None]
+    x = upper & ((place + pitch) % 2 == 0)
+    x = np.where(random.random(x.shape) < 0.1, ~x, x) & (place < length[:, None, None])
+    return {"x": x.astype(np.float32), "length": length.astype(np.int32)}
