@@ -22,7 +22,7 @@ class Spec(BaseModel):
       their true `length` in the batch. Tagged ones carry `tags`, int32 `[length]`.
     * `roll`: float32 `[length, pitches]` of 0 and 1, the notes that sound at each step; `length` as above.
     * `series`: float32 `[length, channels]`, standardised, with a `mask` of the same shape (0 = missing),
-      and `covariates` `[length, k]` where there are some.
+      and `covariates` `[length, k]` where there are some. `series` says which one, 0 where it is unknown.
     * `ratings`: int32 `[2]`, user and item, with a `rating` float32 `[1]`.
 
     What an example may carry beside `x`: `label` int32 (`classes`), `attributes` float32 `[k]` of 0 and 1,
@@ -43,6 +43,7 @@ class Spec(BaseModel):
     caption_vocabulary: int = Field(0, ge=0, description="number of symbols of captions")
     tags: int = Field(0, ge=0, description="number of tag symbols (tokens), 0 where there are none")
     covariates: int = Field(0, ge=0, description="channels known in advance (series)")
+    series: int = Field(0, ge=0, description="series of the training split, numbered from 1 (series)")
     users: int = Field(0, ge=0, description="number of users (ratings)")
     items: int = Field(0, ge=0, description="number of items (ratings)")
 

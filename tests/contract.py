@@ -21,6 +21,7 @@ What is special to a family is tested beside the battery, against a closed form 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -75,8 +76,9 @@ class Contract:
 
     @classmethod
     def score(cls, model: GenerativeModel, arrays: Arrays) -> np.ndarray:
-        """log p of each example, given its length where it has one."""
-        extra = {"length": arrays["length"]} if "length" in arrays else {}
+        """log p of each example, given its length and mask where it has one and the family takes it."""
+        taken = inspect.signature(model.log_prob).parameters
+        extra = {name: arrays[name] for name in ("length", "mask") if name in arrays and name in taken}
         return np.asarray(model.log_prob(arrays["x"], **extra))
 
     # -- tools -------------------------------------------------------------------------------------
@@ -153,8 +155,9 @@ class Contract:
         assert x.shape == (9, *self.spec.shape)
         assert x.dtype == (np.int32 if self.spec.kind == "tokens" else np.float32)
         assert np.isfinite(x).all()
-        assert x.min() >= 0
-        assert x.max() < self.spec.vocabulary if self.spec.kind == "tokens" else x.max() <= 1
+        if self.spec.kind != "series":  # they have no bounds
+            assert x.min() >= 0
+            assert x.max() < self.spec.vocabulary if self.spec.kind == "tokens" else x.max() <= 1
         if self.spec.kind == "image" and fitted.model.measure == "mass":
             steps = x * (self.spec.levels - 1)
             np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)

@@ -63,3 +63,26 @@ def _rolls(spec: Spec, cluster: np.ndarray, random: np.random.Generator) -> Arra
     x = upper & ((place + pitch) % 2 == 0)
     x = np.where(random.random(x.shape) < 0.1, ~x, x) & (place < length[:, None, None])
     return {"x": x.astype(np.float32), "length": length.astype(np.int32)}
+
+
+def _series(spec: Spec, cluster: np.ndarray, random: np.random.Generator) -> Arrays:
+    """Each step keeps more than half of the one before; one value in ten is missing, every second row ends
+    early. Row i is series i + 1 where the spec has so many."""
+    steps, channels = spec.shape
+    length = np.where(cluster, steps, random.integers(steps // 2 + 1, steps + 1, EXAMPLES))
+    x = random.normal(0.5, 0.2, (EXAMPLES, steps, channels))
+    for t in range(1, steps):
+        x[:, t] = 0.2 + 0.6 * x[:, t - 1] + random.normal(0, 0.16, (EXAMPLES, channels))
+    mask = (random.random(x.shape) >= 0.1) & (np.arange(steps) < length[:, None])[:, :, None]
+    number = 1 + np.arange(EXAMPLES)
+    arrays = {
+        "x": np.where(mask, x, 0).astype(np.float32),
+        "mask": mask.astype(np.float32),
+        "length": length.astype(np.int32),
+        "context": np.zeros(EXAMPLES, np.int32),
+        "series": np.where(number <= spec.series, number, 0).astype(np.int32),
+        "offset": np.zeros(EXAMPLES, np.int32),
+    }
+    if spec.covariates:
+        arrays["covariates"] = random.normal(size=(EXAMPLES, steps, spec.covariates)).astype(np.float32)
+    return arrays

@@ -125,7 +125,12 @@ def _check_positive(summaries: dict[str, Summary]) -> None:
 def spec(encoding: dict[str, Any]) -> Spec:
     """See Spec, kind `series`."""
     shape = (encoding["length"], len(encoding["channels"]))
-    return Spec(kind="series", shape=shape, covariates=len(encoding["covariates"]["names"]))
+    return Spec(
+        kind="series",
+        shape=shape,
+        covariates=len(encoding["covariates"]["names"]),
+        series=len(encoding["series"]),
+    )
 
 
 def batch(

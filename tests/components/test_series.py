@@ -536,10 +536,11 @@ def test_scaling_is_of_the_training_split_and_exact_to_a_millionth(write: Callab
     back = series.decode(arrays["x"], encoding).reshape(160, 2)
     assert np.abs((back - np.stack([a, b], 1)[:160]) / encoding["std"]).max() < 1e-6
     assert arrays["covariates"].shape == (16, 10, 1)
-    assert series.spec(encoding).model_dump(include={"kind", "shape", "covariates"}) == {
+    assert series.spec(encoding).model_dump(include={"kind", "shape", "covariates", "series"}) == {
         "kind": "series",
         "shape": (10, 2),
         "covariates": 1,
+        "series": 1,
     }
     plain = fitted(tables, length=10, scale="none")
     np.testing.assert_array_equal(
