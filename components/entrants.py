@@ -105,6 +105,8 @@ def foreign(one: Entrant, data: DataSettings, encoding: dict[str, Any], folder: 
     if not alike:
         raise ConfigError(f"{one.name} holds other data than {data.source}: they cannot be compared")
     read = {key: value for key, value in data.read.items() if key not in OF_THE_DATA}
+    if encoding["modality"] == "images":  # as many channels as the data have, which may be no files
+        read.setdefault("colour", "grey" if encoding["size"][2] == 1 else "rgb")
     ingest(DataSettings(source=source, read=read), folder)
     plain = {key: value for key, value in encoding.items() if key not in OF_THE_EXAMPLES}
     parts = []
