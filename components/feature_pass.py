@@ -91,7 +91,7 @@ class Here:
         """What the network sees in `images` `[n, H, W, C]` in [0, 1]; `name` tells the set, and `classes`
         whether their probabilities are wanted (None of a network that knows no classes)."""
         probabilities = network.probabilities(images) if classes else None
-        return Seen(InMemory(network.features(images)), probabilities)
+        return Seen(InMemory(network.features(images), IMAGES_AT_ONCE), probabilities)
 
     def forget(self, seen: Seen) -> None:
         """Nothing lies anywhere."""
