@@ -23,9 +23,11 @@ KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Backspace": 8, "Enter": 13, "s": 83,
 class Page:
     """One page of a browser, and what it asked of the network, complained of or downloaded."""
 
-    def __init__(self, socket: Any, downloads: Path) -> None:
+    def __init__(self, socket: Any, profile: Path, downloads: Path) -> None:
         self._socket, self._numbers = socket, itertools.count(1)
-        self.downloads, self.requests, self.complaints = downloads, [], []
+        self.profile, self.downloads = profile, downloads
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
         self.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
@@ -105,6 +107,15 @@ class Page:
         """A PNG of what is on screen."""
         file.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
+    def until_on_disk(self, kept: bytes) -> None:
+        """Waits until the browser has written it to its local storage, which it does every few seconds."""
+        end = time.monotonic() + PATIENCE
+        while not any(
+            kept in file.read_bytes() for file in self.profile.rglob("Local Storage/leveldb/*.log")
+        ):
+            assert time.monotonic() < end, "the browser did not write its local storage"
+            time.sleep(0.1)
+
     def downloaded(self) -> Path:
         """The only file that was downloaded, once it is whole."""
         end = time.monotonic() + PATIENCE
@@ -138,7 +149,7 @@ def browser(folder: Path, *more: str) -> Iterator[Page]:
             pages = [one for one in json.load(answer) if one["type"] == "page"]
         socket = websocket.create_connection(pages[0]["webSocketDebuggerUrl"], timeout=PATIENCE)
         try:
-            yield Page(socket, downloads)
+            yield Page(socket, profile, downloads)
         finally:
             socket.close()
     finally:

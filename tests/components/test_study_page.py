@@ -146,11 +146,26 @@ def test_a_reload_goes_on_and_another_person_begins_anew(page: Page, tmp_path: P
     assert page.ask("document.querySelector('#download').disabled") is True
 
 
+def test_the_device_keeps_answers_when_the_browser_was_closed(tmp_path: Path) -> None:
+    made(tmp_path, "images")
+    file = tmp_path / "study" / "index.html"
+    with browser(tmp_path / "browser") as page:
+        page.open(file)
+        page.press("Enter")
+        answer(page, "ArrowLeft")
+        judge = page.ask("state.judge")
+        page.until_on_disk(judge.encode())
+    with browser(tmp_path / "browser") as page:
+        page.open(file)
+        assert page.text("#start") == "Go on (1 of 5 answered)"
+        assert page.ask("state.judge") == judge
+
+
 def test_what_another_page_left_behind_is_not_taken_for_answers(page: Page, tmp_path: Path) -> None:
     made(tmp_path, "images")
     page.open(tmp_path / "study" / "index.html")
     for left in ("'{'", "'null'", "JSON.stringify({judge: 'me', at: 99, answers: {}})"):
-        page.ask(f"localStorage.setItem(STORE, {left})")
+        page.ask(f"localStorage.setItem(STORE, {left}); history.replaceState({{[STORE]: 'x'}}, '')")
         page.reload()
         assert page.text("#start") == "Begin"
         assert page.ask("state.at") == 0
