@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from components.artifacts import writing
+from components.comparisons import against_floor, comparable
 from components.examples import Examples
 from components.gates import decide
 from components.ingest import ingest
-from components.judge import Judge, main_metric
+from components.judge import Judge, Measures
 from components.settings import FloorSettings, ModelSettings, TrainSettings
 from components.statistics import statistics
 from components.train import make
@@ -42,7 +43,7 @@ class Line:
         return Judge(self.examples, self.recipe.evaluate)
 
     @cached_property
-    def floors(self) -> dict[str, Any]:
+    def floors(self) -> dict[str, Measures]:
         """Label → what the judge measured of each floor of the recipe."""
         return {label(floor): self._floor(floor) for floor in self.recipe.evaluate.floors}
 
@@ -65,22 +66,29 @@ class Line:
 
     def evaluation(self, model: GenerativeModel, samples: np.ndarray | None = None) -> dict[str, Any]:
         """What gate 2 decides on, as the step evaluate gathers it. `samples` stand in for the model's own."""
-        samples = self.judge.samples(model) if samples is None else samples
+        count = self.recipe.evaluate.samples
+        own = self.judge.measure(model, self.judge.samples(model, count) if samples is None else samples)
+        gates = self.recipe.gates
+        metric = gates.metric or self.judge.main_metric(model)
+        floors = {}
+        for label, floor in self.floors.items():
+            measured = comparable(own, floor)
+            floors[label] = {**measured.told(), **against_floor(own, measured, metric, gates.floor_ratio)}
         return {
-            "metric": self.recipe.gates.metric or main_metric(model),
-            **self.judge.measure(model, samples),
-            "floors": self.floors,
+            "metric": metric,
+            **own.told(),
+            "floors": floors,
             "champion": None,
-            "collapsed": self.judge.collapse(samples),
+            "collapsed": own.collapsed,
         }
 
     def verdict(self, evaluation: dict[str, Any]) -> dict[str, Any]:
         """The verdict of gate 2 under the recipe's gates."""
         return decide(evaluation, self.recipe.gates)
 
-    def _floor(self, floor: FloorSettings) -> dict[str, Any]:
+    def _floor(self, floor: FloorSettings) -> Measures:
         model, _ = self.learn(floor.train.seed, floor, floor.train)
-        return self.judge.measure(model, self.judge.samples(model))
+        return self.judge.measure(model, self.judge.samples(model, self.recipe.evaluate.samples))
 
 
 def run_data_steps(recipe: Recipe, folder: Path) -> Examples:
