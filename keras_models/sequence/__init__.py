@@ -1,0 +1,1 @@
+"""Sequence models: recurrent networks and transformers."""

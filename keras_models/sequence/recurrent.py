@@ -1,0 +1,266 @@
+"""Recurrent networks: what rnn, lstm and gru share.
+
+log p(x) = sum_t log p(x_t | h_t),  h_t = f(h_{t-1}, x_{t-1}),  with a symbol of its own before x_1.
+
+Training by truncated back-propagation through time where `truncate` asks for it (Williams & Peng 1990): a
+window is read in pieces, each one update, and the state goes on from piece to piece without its gradient.
+Gradients are clipped by their global norm (Pascanu et al. 2013); dropout is on what leaves a layer, not on
+the recurrent way (Zaremba et al. 2014). Each piece's loss and gradients are one XLA program.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from keras_models.base import Batch, GenerativeModel
+from keras_models.sequence.observations import OrderedPitches, Pitches, Symbols
+from keras_models.sequence.recurrence import advance, recur
+
+State = tuple[Any, ...]  # what was read last, then the states `[B, units]` of each layer
+
+
+class RecurrentLayer(keras.layers.Layer):
+    """The weights of one layer of a cell."""
+
+    def __init__(self, cell: Any, inputs: int, units: int, name: str) -> None:
+        super().__init__(name=name)
+        self.cell, self.units, width = cell, units, cell.blocks * units
+        self.kernel = self.add_weight(name="kernel", shape=(inputs, width))
+        self.recurrent = self.add_weight(name="recurrent", shape=(units, width), initializer="orthogonal")
+        self.bias = self.add_weight(name="bias", shape=(width,), initializer=self._first_bias)
+        self.recurrent_bias: Any = None
+        if cell.has_bias:
+            self.recurrent_bias = self.add_weight(name="recurrent_bias", shape=(width,), initializer="zeros")
+        self.built = True
+
+    def _first_bias(self, shape: Any, dtype: Any = None) -> Any:
+        blocks = [float(block == self.cell.open_block) for block in range(self.cell.blocks)]
+        return tf.repeat(tf.constant(blocks), self.units)
+
+    def whole(self, inputs: Any, state: State) -> State:
+        """All states, each `[T, B, units]`; `inputs` is `[T, B, width]`, the kernel applied, no bias."""
+        return recur(self.cell, inputs + self.bias, *self._recurrent(), state)
+
+    def one(self, inputs: Any, state: State) -> State:
+        """The states `[B, units]` behind one step."""
+        return advance(self.cell, inputs + self.bias, *self._recurrent(), state)
+
+    def _recurrent(self) -> tuple[Any, Any]:
+        bias = self.bias if self.recurrent_bias is None else self.recurrent_bias
+        return tf.convert_to_tensor(self.recurrent), tf.convert_to_tensor(bias)
+
+
+class RecurrentNetwork(GenerativeModel):
+    """Embedding, recurrent layers, readout. A family gives its `cell` and its config."""
+
+    likelihood = "exact"
+    measure = "mass"
+    reports = ("loss",)
+    cell: ClassVar[Any]
+
+    def __init__(self, spec: Any, config: Any, *, seed: int = 0) -> None:
+        super().__init__(spec, config, seed=seed)
+        self.readout = _readout(self.family, spec, config)
+        self.embedding = self.add_weight(
+            name="embedding", shape=(self.readout.width + 1, config.embedding), initializer="uniform"
+        )
+        self.stack = [
+            RecurrentLayer(
+                self.cell, config.units if number else config.embedding, config.units, f"layer_{number}"
+            )
+            for number in range(config.layers)
+        ]
+        self._adam = keras.optimizers.Adam(_rate(config), global_clipnorm=config.clip)
+        self.built = True
+
+    # -- learning ----------------------------------------------------------------------------------
+
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Adam."""
+        if not self._adam.built:
+            self._adam.build(self.trainable_variables)
+        return [self._adam]
+
+    def train_step(self, batch: Batch) -> dict[str, Any]:
+        """An update for each piece of the windows. `loss` is in nats per symbol, or per step of a roll."""
+        x = batch["x"]
+        size = self.config.truncate or x.shape[1] or self.spec.shape[0]
+        if self.config.truncate and x.shape[1] is None:
+            raise ValueError(f"'{self.family}': truncate needs windows of one length, without buckets")
+        length = tf.cast(batch["length"], tf.int32) if "length" in batch else tf.fill(tf.shape(x)[:1], size)
+        state = self.begin(tf.shape(x)[0])
+        for start in range(0, x.shape[1] or 1, size):
+            piece = x[:, start : start + size] if x.shape[1] else x
+            left = length - start
+            seed = tf.cast(self.seed_generator.next(), tf.int32)
+            loss, count, gradients, state = self._learn(piece, left, seed, state)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            means = self.track({"loss": loss}, weight=count)
+        return means
+
+    @tf.function(jit_compile=True)
+    def _learn(self, x: Any, length: Any, seed: Any, state: State) -> tuple[Any, Any, list[Any], State]:
+        """Nats a step, the number of steps, the gradients, and the state behind the last step."""
+        x = _time_first(x)
+        counted = tf.cast(tf.range(tf.shape(x)[0])[:, None] < length, tf.float32)  # [T, B]
+        count = tf.reduce_sum(counted)
+        with tf.GradientTape() as tape:
+            hidden, states = self._states(x, state, seed)
+            nats = self.readout.nats(hidden, x)
+            loss = tf.math.divide_no_nan(tf.reduce_sum(tf.where(counted > 0, nats, 0.0)), count)
+        gradients = tape.gradient(loss, [variable.value for variable in self.trainable_variables])
+        return loss, count, gradients, (self.readout.read(x[-1]), *(each[-1] for each in states))
+
+    def _states(self, x: Any, state: State, seed: Any = None) -> tuple[Any, State]:
+        """What the readout sees `[T, B, units]` and all states of all layers, each `[T, B, units]`, before
+        x_t is read. With `seed`, after dropout."""
+        previous, *layers = state
+        read = self.readout.read(x)
+        read = tf.concat([previous[None], read[:-1]], axis=0)
+        found: State = ()
+        inputs = self.readout.project(read, self._table())
+        for number, layer in enumerate(self.stack):
+            if number:
+                inputs = tf.tensordot(hidden, tf.convert_to_tensor(layer.kernel), 1)  # noqa: F821
+            own, layers = tuple(layers[: self.cell.states]), layers[self.cell.states :]
+            states = layer.whole(inputs, own)
+            found += states
+            hidden = states[0]
+            if seed is not None and self.config.dropout:
+                hidden = _dropped(hidden, self.config.dropout, seed + number)
+        return hidden, found
+
+    # -- using -------------------------------------------------------------------------------------
+
+    def begin(self, n: Any) -> State:
+        """The state of `n` sequences before their first step."""
+        zeros = tf.zeros((n, self.config.units))
+        return (self.readout.start(n), *[zeros] * (self.config.layers * self.cell.states))
+
+    def log_prob(self, x: Any, length: Any = None) -> Any:
+        """log p of the first `length` steps of each row of `x`, in nats, float64 `[B]`; −inf where a
+        symbol is outside of the vocabulary.
+
+        Raises:
+            ValueError: `x` or `length` has another shape, or a length is not in 0..T.
+        """
+        return -tf.reduce_sum(tf.cast(self.read(x, length)[0], tf.float64), axis=1)
+
+    def read(self, x: Any, length: Any = None, state: State | None = None) -> tuple[Any, State]:
+        """-log p(x_t | past) in nats `[B, T]`, 0 behind the end, and the state behind `length` steps: with it,
+        the next `read` goes on. Without `state` from the beginning. Raises as `log_prob`."""
+        x, length = self._checked_sequences(x, length)
+        return self._read(x, length, self.begin(x.shape[0]) if state is None else state)
+
+    @tf.function(jit_compile=True)
+    def _read(self, x: Any, length: Any, state: State) -> tuple[Any, State]:
+        x = _time_first(x)
+        hidden, states = self._states(x, state)
+        counted = tf.range(tf.shape(x)[0])[:, None] < length
+        nats = tf.where(counted, self.readout.nats(hidden, x), 0.0)
+        history = (self.readout.read(x), *states)
+        behind = tuple(_at(first, all_, length) for first, all_ in zip(state, history, strict=True))
+        return tf.transpose(nats), behind
+
+    def encode(self, x: Any, length: Any = None) -> Any:
+        """What the network would foretell the next step from, float32 `[B, units]`. Raises as `log_prob`."""
+        return self._foretell(self.read(x, length)[1])
+
+    @tf.function(jit_compile=True)
+    def _foretell(self, state: State) -> Any:
+        return self._step(self._table(), state)[0]
+
+    def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
+        """See GenerativeModel.draw. Every sequence has the spec's whole length."""
+        steps, *each = self.spec.shape
+        noise = tf.random.stateless_uniform((steps, n, *each), seed)
+        return self._generate(self.begin(n), noise)
+
+    @tf.function(jit_compile=True)
+    def _generate(self, state: State, noise: Any) -> Any:
+        """Sequences from uniform noise `[T, n, ...]`: one loop that carries the state."""
+        table = self._table()
+        steps = noise.shape[0]
+
+        def step(t: Any, state: State, written: Any) -> tuple[Any, State, Any]:
+            hidden, layers = self._step(table, state)
+            x = self.readout.draw(hidden, noise[t])
+            return t + 1, (self.readout.read(x), *layers), written.write(t, x)
+
+        kind = tf.int32 if self.spec.kind == "tokens" else tf.float32
+        written = tf.TensorArray(kind, steps, element_shape=noise.shape[1:])
+        loop = (tf.constant(0), state, written)
+        *_, written = tf.while_loop(lambda t, *_: t < steps, step, loop, maximum_iterations=steps)
+        return _time_first(written.stack())
+
+    def _table(self) -> Any:
+        """The embedding and the first kernel as one: a product over symbols, not over steps."""
+        return tf.matmul(self.embedding, self.stack[0].kernel)
+
+    def _step(self, table: Any, state: State) -> tuple[Any, State]:
+        """What the readout sees `[n, units]` and the states of all layers, one step on."""
+        previous, *layers = state
+        inputs, found = self.readout.project(previous, table), ()
+        for number, layer in enumerate(self.stack):
+            if number:
+                inputs = tf.matmul(found[-self.cell.states], layer.kernel)
+            own, layers = tuple(layers[: self.cell.states]), layers[self.cell.states :]
+            found += layer.one(inputs, own)
+        return found[-self.cell.states], found
+
+    def _checked_sequences(self, x: Any, length: Any) -> tuple[Any, Any]:
+        x = tf.convert_to_tensor(x)
+        rank = len(self.spec.shape) + 1
+        rows = x.shape[:1] if length is None else tf.TensorShape(tf.convert_to_tensor(length).shape)
+        if x.shape.rank != rank or not x.shape[:1].is_compatible_with(rows) or not x.shape[1]:
+            form = "[B, T]" if rank == 2 else "[B, T, pitches]"
+            raise ValueError(f"x is {form} and length [B], and their shapes are {x.shape} and {rows}")
+        if length is None:
+            return x, tf.fill(tf.shape(x)[:1], tf.shape(x)[1])
+        length = tf.cast(length, tf.int32)
+        if tf.executing_eagerly() and not 0 <= int(tf.reduce_min(length)) <= int(
+            tf.reduce_max(length)
+        ) <= int(x.shape[1]):
+            raise ValueError(f"every length is in 0..{x.shape[1]}, and one of {length.numpy()} is not")
+        return x, length
+
+
+def _readout(family: str, spec: Any, config: Any) -> Any:
+    if spec.kind == "tokens":
+        if len(spec.shape) != 1 or spec.vocabulary < 1:
+            raise ValueError(
+                f"family '{family}' learns sequences [length] over a vocabulary of at least 1 symbol, and the "
+                f"spec has shape {list(spec.shape)} and vocabulary {spec.vocabulary}"
+            )
+        return Symbols(spec.vocabulary, config.units)
+    if len(spec.shape) != 2:
+        raise ValueError(f"family '{family}' learns rolls [length, pitches], and these are {spec.shape}")
+    if config.chords == "ordered":
+        return OrderedPitches(spec.shape[1], config.units, config.chord_units)
+    return Pitches(spec.shape[1], config.units)
+
+
+def _rate(config: Any) -> Any:
+    """The learning rate, with a cosine down to a hundredth over `decay_steps` updates (Loshchilov 2017)."""
+    if not config.decay_steps:
+        return config.learning_rate
+    return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.decay_steps, alpha=0.01)
+
+
+def _dropped(hidden: Any, rate: float, seed: Any) -> Any:
+    kept = tf.random.stateless_uniform(tf.shape(hidden), seed) >= rate
+    return tf.where(kept, hidden / (1 - rate), 0.0)
+
+
+def _time_first(x: Any) -> Any:
+    """`[B, T, ...]` to `[T, B, ...]`, and back."""
+    return tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
+
+
+def _at(first: Any, states: Any, length: Any) -> Any:
+    """The state behind `length` `[B]` steps, of `states` `[T, B, ...]`: the first one behind none."""
+    history = tf.concat([first[None], states], axis=0)
+    return tf.gather(_time_first(history), length, batch_dims=1)
