@@ -86,8 +86,7 @@ def test_samples_that_change_in_place_are_looked_at_again(judge, unseen):
     assert numbers(measured(fresh, images)) == numbers(measured(seen_on(judge), images))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_beam_gives_the_numbers_of_this_process(judge, unseen, tmp_path, workers, monkeypatch):
     """Features, classes, pairs and copies, in blocks of 64 images: three of samples, two of real ones."""
     monkeypatch.setattr("components.feature_pass.IMAGES_AT_ONCE", 64)
