@@ -55,14 +55,15 @@ def _text(text: str) -> str:
 
 
 def _music(score: Score) -> dict[str, Any]:
-    """In seconds of its first tempo, the silence at the end left out."""
+    """In seconds of its first tempo, the silence at the end left out. Voices and instruments, which nobody
+    hears here, are left out too: a file of one track would tell who made it."""
     second = score.ticks_per_quarter * (score.tempo or USUAL_TEMPO) / 60  # in ticks
     notes = []
-    for onset, pitch, voice, duration, velocity, _ in score.notes.tolist():
+    for (onset, pitch, _, duration, velocity, _), drum in zip(score.notes.tolist(), score.drums, strict=True):
         start = onset / second
         if start < SHOWN_SECONDS:
             length = min(duration / second, SHOWN_SECONDS - start)
-            notes.append([round(start, 3), round(length, 3), pitch, velocity, voice])
+            notes.append([round(start, 3), round(length, 3), pitch, velocity, int(drum)])
     end = max((start + length for start, length, *_ in notes), default=0.0)
     return {"notes": notes, "seconds": round(end, 3)}
 

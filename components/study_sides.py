@@ -105,14 +105,23 @@ class Real:
             for shard in shards_of(Path(folder) / "records", "test"):
                 table = pq.read_table(shard)
                 if table.num_rows:
-                    arrays = module.encode(table, self.encoding)
-                    parts.append(module.batch(arrays, self.encoding, np.random.default_rng(seed)))
-        rows = np.concatenate([part["x"] for part in parts]) if parts else np.empty(0)
+                    parts.append(self._examples(module, table))
+        rows = np.concatenate(parts) if parts else np.empty(0)
         chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
         if not len(chosen):
             return Taken([], [], [])
         found = shown(self.kind, rows[chosen], self.encoding)
         return Taken(found, [f"test example {i}" for i in chosen.tolist()], [])
+
+    def _examples(self, module: Any, table: Any) -> np.ndarray:
+        try:
+            arrays = module.encode(table, self.encoding)
+            return np.asarray(module.batch(arrays, self.encoding, np.random.default_rng(0))["x"])
+        except (KeyError, ValueError) as error:
+            raise DataError(
+                f"{self.name}: the model encodes these data otherwise than they are now read ({error}): name a "
+                f"folder of real samples in place of '{REAL}'"
+            ) from error
 
 
 Side = Published | Files | Real
@@ -165,9 +174,18 @@ def _real(model: Published | None) -> Real:
         raise ConfigError(
             f"'{REAL}' means the data that a published model learnt from, and none takes part: name a folder"
         )
+    from pydantic import ValidationError
+
     from components.settings import DataSettings
 
-    data = DataSettings.parse(read_json(model.bundle / "provenance.json")["recipe"]["data"])
+    told = read_json(model.bundle / "provenance.json")["recipe"]["data"]
+    try:  # where Beam ran is of no matter here
+        data = DataSettings.parse({name: value for name, value in told.items() if name != "beam"})
+    except ValidationError as error:
+        raise ConfigError(
+            f"the recipe of {model.name} is of another Mozart, which read its data otherwise: name a folder "
+            f"of real samples in place of '{REAL}'"
+        ) from error
     return Real(f"{REAL} ({data.source})", model.kind, data, model.encoding)
 
 

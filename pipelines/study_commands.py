@@ -39,7 +39,7 @@ def study(
     for note in made.notes:
         typer.secho(note, fg=typer.colors.YELLOW)
     typer.echo(
-        f"{made.pairs} pairs of {' and '.join(made.names)}; {made.repeats} of them come again, sides swapped"
+        f"{made.pairs} pairs of {', '.join(made.names[:-1])} and {made.names[-1]}; {made.repeats} of them come again, sides swapped"
     )
     typer.echo(f"send     {made.page.absolute()}   (this file alone: it works without a network)")
     typer.echo(

@@ -219,7 +219,7 @@ def test_the_sound_is_that_of_the_notes(page: Page, tmp_path: Path) -> None:
     samples = np.array(
         page.ask(
             "(async () => { const context = new OfflineAudioContext(1, 8000 * 3, 8000);"
-            " schedule(context, [[0.5, 0.8, 69, 100, 0], [1.6, 0.1, 38, 100, 9]], 0);"
+            " schedule(context, [[0.5, 0.8, 69, 100, 0], [1.6, 0.1, 38, 100, 1]], 0);"
             " return Array.from((await context.startRendering()).getChannelData(0)); })()"
         )
     )
