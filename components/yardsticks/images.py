@@ -21,17 +21,16 @@ from components.metrics.classes import agreement
 from components.metrics.classifier_score import classifier_score
 from components.metrics.comparison import Comparison, compare
 from components.metrics.copies import copies
-from components.metrics.coverage import collapse
 from components.metrics.frechet import PER_FEATURE, Reference, frechet_distance, frechet_interval
 from components.metrics.intervals import SHARDS, Estimate, share
 from components.metrics.kernel import kid_of
-from components.metrics.missing import Missing, missing_mass
 from components.metrics.moments import ShardedMoments
 from components.metrics.neighbours import neighbourhood_of, two_sample_of
 from components.metrics.path_length import path_length
 from components.metrics.rows import Rows
 from components.metrics.structure import diversity, reconstruction
 from components.yardsticks import Base, Judged, Metrics
+from components.yardsticks.collapses import collapsed
 from components.yardsticks.compatible import compatible
 from components.yardsticks.networks import network_for
 
@@ -40,7 +39,6 @@ COPY_SAMPLES = 2_000  # and most samples that are looked at for it
 REBUILT = 1_000  # most held-out images that are reconstructed
 PATHS = 200  # between neighbouring latents
 MAPPED_AT_ONCE = 50
-LOST = 1e-3  # chance of so few samples of a class, below which it may be lost
 
 
 class Yardstick(Base):
@@ -115,7 +113,7 @@ class Yardstick(Base):
         for name, one in metrics.items():
             own = protocol if name.endswith(("_fid", "_score")) or "class" in name else {**protocol, **paired}
             found.metrics[name] = replace(one, extra={**own, **one.extra})
-        found.collapsed = self._collapsed(compared, metrics, predicted, label)
+        found.collapsed = collapsed(compared, metrics, predicted, label, self.spec.classes)
         if self.settings.compatibility:
             outputs = probabilities if self.kind == "inception" else None
             told = compatible(
@@ -260,43 +258,6 @@ class Yardstick(Base):
                 own, its = (rows.take(side) for rows, side in zip((drawn, real), sides, strict=True))
                 found[f"class {name}"] = _frechet(ShardedMoments.of(own), ShardedMoments.of(its))
         return found
-
-    def _collapsed(
-        self,
-        compared: Comparison,
-        metrics: Metrics,
-        predicted: np.ndarray | None,
-        label: np.ndarray | None,
-    ) -> str:
-        missing = None
-        if predicted is not None and label is not None:
-            count = len(self.spec.classes)
-            shares = class_metrics.class_shares(label, count)
-            missing = missing_mass(predicted, shares, counted_on=len(label))
-        expected = metrics["coverage"].extra.get("expected", 1.0)
-        shown = collapse(
-            coverage=metrics["coverage"].value,
-            expected_coverage=expected,
-            duplicate_rate=metrics["duplicate_rate"].value,
-            real_duplicate_rate=metrics["duplicate_rate"].extra.get("real", 0.0),
-            missing=missing,
-            names=self.spec.classes,
-        )
-        if shown or missing is None or label is None:
-            return shown
-        return self._lost(missing, compared.covered, label[: len(compared.covered)], expected)
-
-    def _lost(self, missing: Missing, covered: np.ndarray, label: np.ndarray, expected: float) -> str:
-        """A class that is left out although a few samples of others are taken for it: it has fewer than chance
-        gives, and the ball of most of its images holds no sample."""
-        for c, name in enumerate(self.spec.classes):
-            reached = covered[label == c]
-            if missing.p[c] < LOST and len(reached) and reached.mean() < expected / 2:
-                return (
-                    f"Mode collapse: class {name} has {missing.counts[c]} samples where {missing.expected[c]:.0f} are "
-                    f"expected (p = {missing.p[c]:.1g}), and covers {reached.mean():.0%} of its images."
-                )
-        return ""
 
 
 def _frechet(samples: ShardedMoments, real: ShardedMoments) -> Estimate:
