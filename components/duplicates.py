@@ -12,6 +12,7 @@ duplicates.json   {"exact": {"groups", "records", "leaked": {"validation", "test
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -21,8 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.dataflow import write_bytes
-from components.gathering import Gathered
-from components.likeness import BYTES, distance
+from components.likeness import BYTES
 from components.modalities import modalities
 
 PREFIX = "twins"
@@ -32,6 +32,8 @@ WIDTH = 4 + 16  # bytes of a mark: the row, and a digest or a signature
 BANDS = 4
 MOST_BITS = 8  # of 128: an angle of 11 degrees
 MOST_ALIKE = 500  # followers of a record, among those with its band value, that it is compared with
+PAIRS = 200_000  # compared at once
+LOOKED_AT = 16_000_000  # bytes of records that are held to be compared
 MOST_CANDIDATES = 64  # pairs of one bucket that are looked at, the nearest first
 SHOWN = 20
 
@@ -41,19 +43,21 @@ class Marks:
 
     def __init__(self, module: ModuleType, folder: Path) -> None:
         self.module, self.folder = module, folder
-        self.digests: list[bytes] = []
+        self.digests: list[np.ndarray] = []
         self.signatures: list[np.ndarray] = []
 
     def add(self, table: pa.Table) -> None:
         """Takes the next records of the shard."""
-        self.digests += table.column("digest").to_pylist()
+        for piece in table.column("digest").chunks:
+            memory = np.frombuffer(piece.buffers()[1], np.uint8).reshape(-1, 16)
+            self.digests.append(memory[piece.offset : piece.offset + len(piece)])
         if hasattr(self.module, "signatures"):
             self.signatures.append(self.module.signatures(table))
 
     def traces(self, shard: str) -> Iterator[tuple[str, Any]]:
         """Rows with their digests, and with their signatures, sorted by bucket on the disk; yields where
         in which file a bucket is."""
-        digest = np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 16)
+        digest = np.concatenate(self.digests)
         yield from self._by_bucket(EXACT, shard, digest[:, 0] % BUCKETS, digest)
         if self.signatures:
             signature = np.concatenate(self.signatures)
@@ -153,26 +157,40 @@ def _alike(places: _Places, signatures: np.ndarray, band: int) -> dict[str, Any]
     """Pairs across splits whose signatures agree in this band, in no earlier one, and in most bits."""
     bands = signatures.view(np.uint32)
     order = np.argsort(bands[:, band], kind="stable")
-    value, train = bands[order, band], places.train[order]
-    left = np.flatnonzero(np.append(value[1:] == value[:-1], False))  # those that have a follower
+    bands, train = bands[order], places.train[order]
+    halves = [np.ascontiguousarray(half) for half in signatures.view(np.uint64)[order].T]
+    followers = _followers(bands[:, band])
     found = [np.empty((0, 3), np.int64)]
-    for step in range(1, MOST_ALIKE + 1):
-        if not len(left):
-            break
-        across = train[left] != train[left + step]
-        a, b = order[left[across]], order[left[across] + step]
-        bits = distance(signatures[a], signatures[b]).astype(np.int64)
-        mine = (bits <= MOST_BITS) & ~(bands[a, :band] == bands[b, :band]).any(axis=1)
-        found.append(np.stack([bits[mine], a[mine], b[mine]], axis=1))
-        left = left[left + step + 1 < len(order)]
-        left = left[value[left + step + 1] == value[left]]
+    for a, b in _pairs(np.minimum(followers, MOST_ALIKE)):
+        across = train[a] != train[b]
+        a, b = a[across], b[across]
+        bits = sum(np.bitwise_count(half[a] ^ half[b]) for half in halves)
+        near = np.flatnonzero(bits <= MOST_BITS)
+        near = near[~(bands[a[near], :band] == bands[b[near], :band]).any(axis=1)]
+        found.append(np.stack([bits[near], order[a[near]], order[b[near]]], axis=1))
     pairs = np.concatenate(found)
     nearest = pairs[np.lexsort(pairs.T[::-1])][:MOST_CANDIDATES]
     sides = [(a, b) if places.train[a] else (b, a) for _, a, b in nearest]
     return {
         "pairs": [[places.of(a), places.of(b)] for a, b in sides],
-        "not_compared": len(pairs) - len(nearest) + len(left),
+        "not_compared": len(pairs) - len(nearest) + int((followers > MOST_ALIKE).sum()),
     }
+
+
+def _followers(values: np.ndarray) -> np.ndarray:
+    """How many of the sorted values behind each are equal to it."""
+    ends = np.flatnonzero(np.append(values[1:] != values[:-1], True)) + 1
+    return np.repeat(ends, np.diff(ends, prepend=0)) - np.arange(len(values)) - 1
+
+
+def _pairs(followers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each place with each of its followers, a bounded number of pairs at a time."""
+    total = np.cumsum(followers)
+    most = np.arange(0, total[-1] + PAIRS if len(total) else 0, PAIRS)
+    for start, stop in itertools.pairwise([0, *np.searchsorted(total, most, side="right").tolist()]):
+        some = followers[start:stop]
+        a = np.repeat(np.arange(start, stop), some)
+        yield a, a + 1 + np.arange(len(a)) - np.repeat(np.cumsum(some) - some, some)
 
 
 def gather(found: list[tuple[str, Any]], folder: Path, modality: str) -> dict[str, Any]:
@@ -180,7 +198,7 @@ def gather(found: list[tuple[str, Any]], folder: Path, modality: str) -> dict[st
     exact = [result for name, result in sorted(found, key=lambda pair: pair[0]) if name.startswith(EXACT)]
     candidates = [result for name, result in sorted(found, key=lambda pair: pair[0]) if name.startswith(NEAR)]
     first = [group for result in exact for group in result["first"]][:SHOWN]
-    keys = _Rows(folder, ["key"])
+    rows = _Rows(folder)
     told: dict[str, Any] = {
         "exact": {
             "groups": sum(result["groups"] for result in exact),
@@ -188,22 +206,21 @@ def gather(found: list[tuple[str, Any]], folder: Path, modality: str) -> dict[st
             "leaked": {
                 split: sum(result["leaked"][split] for result in exact) for split in ("validation", "test")
             },
-            "first": [[_named(keys, place) for place in group] for group in first],
+            "first": [[rows.named(place) for place in group] for group in first],
         },
         "near": None,
     }
     if hasattr(modalities()[modality], "signatures"):
-        told["near"] = _near(candidates, folder, modality)
+        told["near"] = _near(candidates, rows, modalities()[modality])
     return told
 
 
-def _near(candidates: list[dict[str, Any]], folder: Path, modality: str) -> dict[str, Any]:
-    module = modalities()[modality]
+def _near(candidates: list[dict[str, Any]], rows: _Rows, module: ModuleType) -> dict[str, Any]:
     pairs = sorted(pair for result in candidates for pair in result["pairs"])
-    rows = _Rows(folder, None)
     alike = []
-    for start in range(0, len(pairs), 256):
-        some = pairs[start : start + 256]
+    step = max(1, LOOKED_AT // max(1, rows.weight([place for pair in pairs[:1] for place in pair])))
+    for start in range(0, len(pairs), step):
+        some = pairs[start : start + step]
         a, b = rows.take([pair[0] for pair in some]), rows.take([pair[1] for pair in some])
         differ = np.array(a.column("digest").to_pylist(), object) != np.array(
             b.column("digest").to_pylist(), object
@@ -215,41 +232,54 @@ def _near(candidates: list[dict[str, Any]], folder: Path, modality: str) -> dict
             split: len({tuple(b) for _, b in alike if b[0].startswith(split)})
             for split in ("validation", "test")
         },
-        "first": [[_named(rows, place) for place in pair] for pair in alike[:SHOWN]],
+        "first": [[rows.named(place) for place in pair] for pair in alike[:SHOWN]],
         "not_compared": sum(result["not_compared"] for result in candidates),
     }
 
 
-def _named(rows: _Rows, place: list[Any]) -> list[str]:
-    return [place[0].split("-", 1)[0], rows.take([place]).column("key")[0].as_py()]
-
-
 class _Rows:
-    """Records by their places; a few shards are held at a time."""
+    """Records by their places, read from their row groups."""
 
-    HELD = 4
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-    def __init__(self, folder: Path, columns: list[str] | None) -> None:
-        self.folder, self.columns = folder, columns
-        self.held: dict[str, Gathered] = {}
-
-    def take(self, places: list[list[Any]]) -> pa.Table:
-        """The records at `places`, in their order."""
-        parts, at = [], np.empty(len(places), np.int64)
-        count = 0
-        for shard in sorted({shard for shard, _ in places}):
-            mine = [i for i, place in enumerate(places) if place[0] == shard]
-            parts.append(self._shard(shard).take(np.array([places[i][1] for i in mine])))
-            at[mine] = np.arange(count, count + len(mine))
-            count += len(mine)
-        return pa.concat_tables(parts).take(at)
-
-    def _shard(self, name: str) -> Gathered:
+    def weight(self, places: list[list[Any]]) -> int:
+        """Bytes of records in the shards of `places`, on average."""
         import pyarrow.parquet as pq
 
-        if name not in self.held:
-            while len(self.held) >= self.HELD:
-                self.held.pop(next(iter(self.held)))
-            table = pq.read_table(self.folder / f"{name}.parquet", columns=self.columns)
-            self.held[name] = Gathered([pa.Table.from_batches([piece]) for piece in table.to_batches()])
-        return self.held[name]
+        told = [pq.read_metadata(self._file(shard)) for shard, _ in places]
+        size = sum(one.row_group(i).total_byte_size for one in told for i in range(one.num_row_groups))
+        return size // max(1, sum(one.num_rows for one in told))
+
+    def named(self, place: list[Any]) -> list[str]:
+        """The split and the key of the record at `place`."""
+        return [place[0].split("-", 1)[0], self.take([place], ["key"]).column("key")[0].as_py()]
+
+    def take(self, places: list[list[Any]], columns: list[str] | None = None) -> pa.Table:
+        """The records at `places`, in their order."""
+        parts, order = [], []
+        for shard in sorted({shard for shard, _ in places}):
+            mine = np.array([i for i, place in enumerate(places) if place[0] == shard])
+            rows = np.array([places[i][1] for i in mine])
+            for which, part in self._groups(shard, rows, columns):
+                parts.append(part)
+                order.append(mine[which])
+        return pa.concat_tables(parts).take(np.argsort(np.concatenate(order)))
+
+    def _groups(
+        self, shard: str, rows: np.ndarray, columns: list[str] | None
+    ) -> Iterator[tuple[np.ndarray, pa.Table]]:
+        """Of each row group that holds some of `rows`: which of them, and they."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self._file(shard)) as file:
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            ends = np.cumsum(sizes)
+            at = np.searchsorted(ends, rows, side="right")
+            for number in np.unique(at).tolist():
+                which = np.flatnonzero(at == number)
+                group = file.read_row_group(number, columns, use_threads=False)
+                yield which, group.take(rows[which] - (ends[number] - sizes[number]))
+
+    def _file(self, shard: str) -> Path:
+        return self.folder / f"{shard}.parquet"

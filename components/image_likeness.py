@@ -17,7 +17,7 @@ from components.likeness import BYTES, projected, thumbnails
 
 COARSE, FINE = 8, 16  # sides of the grey copies: of the signature, of the comparison
 MOST = 0.12  # difference of two fine copies, as a share of their own contrast
-PIECE_BYTES = 1_000_000  # pixels worked on at once: what a cache holds
+PIECE_BYTES = 125_000  # pixels worked on at once: what a cache holds
 
 
 def signatures(table: pa.Table) -> np.ndarray:

@@ -240,20 +240,20 @@ def _written(
     if first is None:  # a range of the order that no record lies in
         return
     path, marks = folder / f"{name}.parquet", duplicates.Marks(module, folder / RUNS)
-    keys: list[str] = []
+    keys = []
     with shards.shard_writer(path, first) as writer:
         for piece in itertools.chain([first], pieces):
             writer.write_table(piece)
             marks.add(piece)
-            keys += piece.column("key").to_pylist()
+            keys += piece.column("key").chunks
     yield (
         SHARD,
         {
             "name": path.name,
             "split": name.split("-", 1)[0],
-            "records": len(keys),
+            "records": sum(map(len, keys)),
             "sha256": sha256_of(path),
-            "repeated": shards.repeated(keys),
+            "repeated": shards.repeated(pa.chunked_array(keys)),
         },
     )
     yield from marks.traces(name)

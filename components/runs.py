@@ -20,7 +20,7 @@ from components.settings import Split
 from components.shards import ROW_GROUP
 from components.splits import SPLITS, hashes, split_codes
 
-RUN_BYTES = 32_000_000  # in memory, before it is written
+RUN_BYTES = 16_000_000  # in memory, before it is written
 OWN = [pa.field("key", pa.string()), pa.field("group", pa.string()), pa.field("digest", pa.binary(16))]
 Column = Any  # a list, or an Arrow array
 NO_NUMBER = -(2**31) + 1  # in a digest, for a missing one

@@ -7,7 +7,6 @@ run or one shard, and the bytes do not depend on how many workers there were.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.gathering import Gathered, long_columns, memory_of
 from components.splits import SPLITS
@@ -22,7 +22,8 @@ from components.splits import SPLITS
 SHARD_BYTES = 64_000_000  # of one shard, uncompressed
 ROW_GROUP = 1024
 SAMPLE = 1_000_000  # bytes of long values, by which it is found out whether compression helps
-HELPS = 0.9  # size after compression, as a share, up to which it is worth its time
+HELPS = 0.9  # size by lz4, as a share of that without, up to which it is worth its time
+SMALLER = 0.67  # size by zstd, as a share of that by lz4, up to which it is worth thrice the time, each time
 
 
 def plan_shards(runs: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -70,9 +71,11 @@ def _slice(run: Path, start: int, stop: int, made_of: dict[str, Any]) -> pa.Tabl
     return table.slice(start + low, high - low)
 
 
-def repeated(keys: list[str]) -> list[str]:
+def repeated(keys: pa.ChunkedArray) -> list[str]:
     """The keys of a shard that stand more than once; equal keys lie side by side."""
-    return sorted({a for a, b in itertools.pairwise(keys) if a == b})
+    keys = keys.combine_chunks()
+    same = pc.equal(keys[1:], keys[:-1])
+    return sorted(set(keys[1:].filter(same).to_pylist()))
 
 
 @contextlib.contextmanager
@@ -83,7 +86,7 @@ def shard_writer(path: Path, first: pa.Table) -> Iterator[Any]:
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     words = [field.name for field in first.schema if not pa.types.is_binary(field.type)]
-    codec = "zstd" if compresses(first) else "none"
+    codec = codec_of(first)
     with pq.ParquetWriter(  # a dictionary and extremes of pixels cost much and help nobody
         temporary, first.schema, compression=codec, use_dictionary=words, write_statistics=words
     ) as writer:
@@ -91,11 +94,21 @@ def shard_writer(path: Path, first: pa.Table) -> Iterator[Any]:
     os.replace(temporary, path)
 
 
-def compresses(table: pa.Table) -> bool:
-    """Whether compression makes a sample of the long values smaller; true where there are none."""
-    for name in long_columns(table):
-        memory, edges = memory_of(table.column(name).chunk(0))
-        sample = memory[edges[0] : min(edges[-1], edges[0] + SAMPLE)]
-        if len(pa.compress(sample, "zstd", asbytes=True)) <= HELPS * len(sample):
-            return True
-    return not long_columns(table)
+def codec_of(table: pa.Table) -> str:
+    """How a file that begins with `table` is compressed: as a sample of its long values says."""
+    names = long_columns(table)
+    sizes = np.array([_sizes(table.column(name).chunk(0)) for name in names]).sum(axis=0) if names else None
+    if sizes is None:
+        return "zstd"
+    plain, quick, small = sizes.tolist()
+    if small <= SMALLER * quick:
+        return "zstd"
+    return "lz4" if quick <= HELPS * plain else "none"
+
+
+def _sizes(column: pa.Array) -> tuple[int, int, int]:
+    """Bytes of a sample: as it is, by lz4, by zstd."""
+    memory, edges = memory_of(column)
+    sample = memory[edges[0] : min(edges[-1], edges[0] + SAMPLE)]
+    quick, small = (len(pa.compress(sample, codec, asbytes=True)) for codec in ("lz4_raw", "zstd"))
+    return len(sample), quick, small
