@@ -13,7 +13,8 @@ from hmmlearn.hmm import CategoricalHMM
 from keras.callbacks import LambdaCallback
 
 from keras_models import build, describe
-from keras_models.markov.hmm import expected_counts, log_likelihood, viterbi
+from keras_models.markov import hmm_programs
+from keras_models.markov.hmm_emissions import Categorical
 from keras_models.spec import Spec
 from tests.contract import Contract
 
@@ -59,6 +60,27 @@ def ragged(vocabulary=5, batch=6, length=7, seed=1):
     lengths = random.integers(1, length + 1, batch).astype(np.int32)
     lengths[0] = length
     return random.integers(0, vocabulary, (batch, length)).astype(np.int32), lengths
+
+
+def run(name, initial, transition, emission, x, length):
+    """A compiled program of the chain that these parameters are of."""
+    chain = hmm_programs.Chain(len(initial), Categorical(*np.shape(emission)))
+    rows = [tf.convert_to_tensor(value, tf.float64) for value in (initial, transition, emission)]
+    return getattr(hmm_programs, name)(
+        chain, rows, tf.convert_to_tensor(x), None, tf.convert_to_tensor(length)
+    )
+
+
+def expected_counts(*given):
+    return run("expected_counts", *given)
+
+
+def log_likelihood(*given):
+    return run("log_likelihood", *given)
+
+
+def viterbi(*given):
+    return run("viterbi", *given)
 
 
 def path_score(parameters, x, path):

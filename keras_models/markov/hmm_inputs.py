@@ -1,0 +1,100 @@
+"""What a hidden Markov model is given: specs and configs that fit each other, and batches of sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_models.markov.hmm_emissions import Bernoulli, Categorical, Emission, Poisson
+from keras_models.markov.hmm_gaussian import FullGaussian, Gaussian, GaussianMixture
+from keras_models.spec import Spec
+
+PARTIAL = (
+    "emission 'full_gaussian' needs all channels of a step or none of them, and some are missing: "
+    "take emission 'gaussian'"
+)
+
+
+def states_of(spec: Spec, config: Any) -> int:
+    """The number of states.
+
+    Raises:
+        ValueError: spec and config do not fit.
+    """
+    wide = spec.kind != "tokens"
+    if len(spec.shape) != 1 + wide or (not wide and spec.vocabulary < 1):
+        shape = "[length, width]" if wide else "[length] over a vocabulary of at least 1 symbol"
+        raise ValueError(
+            f"family 'hmm' learns sequences {shape}, "
+            f"and the spec has shape {list(spec.shape)} and vocabulary {spec.vocabulary}"
+        )
+    if config.learner == "tags" and (wide or spec.tags < 1):
+        raise ValueError("learner 'tags' learns tagged words, and these data have no tags: take learner 'em'")
+    states = spec.tags if config.learner == "tags" else config.states
+    if states % config.tie:
+        raise ValueError(f"tie {config.tie} does not divide the {states} states: each emission has as many")
+    if config.restarts > 1 and config.learner != "em":
+        raise ValueError(
+            f"restarts are of learner 'em', and learner is '{config.learner}': set restarts to 1"
+        )
+    if config.order != "none" and (config.learner != "em" or config.structure != "full"):
+        raise ValueError("order is of learner 'em' and structure 'full': elsewhere set it to 'none'")
+    return int(states)
+
+
+def emission_of(spec: Spec, config: Any, rows: int) -> Emission:
+    """The emission of this kind of data."""
+    if spec.kind == "tokens":
+        return Categorical(rows, spec.vocabulary)
+    if spec.kind == "roll":
+        return Bernoulli(rows, spec.shape[1])
+    if config.emission == "gaussian_mixture":
+        return GaussianMixture(rows, spec.shape[1], config.components)
+    kinds = {"gaussian": Gaussian, "full_gaussian": FullGaussian, "poisson": Poisson}
+    return kinds[config.emission](rows, spec.shape[1])
+
+
+def sequences(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """x as numbers, the mask or None, and lengths int32 `[B]`, the whole of x where they are not given."""
+    x = tf.cast(x, tf.int32) if isinstance(emission, Categorical) else tf.convert_to_tensor(x)
+    full = tf.fill(tf.shape(x)[:1], tf.shape(x)[1])
+    length = full if length is None else tf.cast(length, tf.int32)
+    if isinstance(emission, Categorical | Bernoulli) or mask is None:
+        return x, None, length
+    mask = tf.convert_to_tensor(mask)
+    if isinstance(emission, FullGaussian):
+        _check_whole_steps(mask > 0)
+    return x, mask, length
+
+
+def checked(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """See sequences.
+
+    Raises:
+        ValueError: shapes that do not fit each other, or a length that is not in 1..T.
+    """
+    x = tf.convert_to_tensor(x)
+    wide = not isinstance(emission, Categorical)
+    told = f"[B, T, {emission.size}]" if wide else "[B, T]"
+    rows = x.shape[:1] if length is None else np.shape(length)
+    fits = x.shape.rank == 2 + wide and (not wide or x.shape[2] == emission.size)
+    if not fits or not x.shape[:1].is_compatible_with(rows):
+        raise ValueError(f"x is {told} and length [B], and their shapes are {x.shape} and {tuple(rows)}")
+    if mask is not None and np.shape(mask) != tuple(x.shape):
+        raise ValueError(f"mask has the shape of x, {x.shape}, and its shape is {np.shape(mask)}")
+    x, mask, length = sequences(emission, x, length, mask)
+    if tf.executing_eagerly():
+        outside = [int(n) for n in length if not 1 <= n <= x.shape[1]]
+        if outside:
+            raise ValueError(f"every length is in 1..{x.shape[1]}, and one is {outside[0]}")
+    return x, mask, length
+
+
+def _check_whole_steps(seen: Any) -> None:
+    """Raises ValueError, of a compiled program InvalidArgumentError, where a step lacks some channels only."""
+    partial = tf.reduce_any(tf.reduce_any(seen, axis=-1) & ~tf.reduce_all(seen, axis=-1))
+    if tf.executing_eagerly() and bool(partial):
+        raise ValueError(PARTIAL)
+    tf.debugging.assert_equal(partial, False, message=PARTIAL)

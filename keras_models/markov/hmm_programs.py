@@ -1,0 +1,118 @@
+"""The compiled programs of a hidden Markov model: each is one XLA program, shared by all models of equal chain.
+
+Parameters are a tuple: `initial` `[K]`, `transition` `[K, K]`, then those of the emission, all float64; x is
+`[B, T, ...]`, `mask` of its shape or None, `length` int32 `[B]`. Results are float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import tensorflow as tf
+
+from keras_models.markov.hmm_emissions import Emission
+from keras_models.markov.hmm_recursions import Filtered, filtered, likeliest, log, smoothed
+
+Program = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a program is compiled for: `states`, of which each `tie` in a row share one row of the emission, and
+    the `precision` of the recursions."""
+
+    states: int
+    emission: Emission
+    tie: int = 1
+    precision: str = "float64"
+
+    def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
+        """See hmm_recursions."""
+        found = self.emission.evidence(parameters[2:], x, mask)
+        return found if self.tie == 1 else tf.repeat(found, self.tie, axis=1)
+
+    def filter(self, parameters: Any, x: Any, mask: Any, length: Any) -> Filtered:
+        """See hmm_recursions."""
+        evidence = self.evidence(parameters, x, mask)
+        return filtered(*parameters[:2], evidence, length, logarithmic=self.emission.logarithmic)
+
+    def smooth(self, parameters: Any, found: Filtered, length: Any) -> tuple[Any, Any]:
+        """See hmm_recursions."""
+        return smoothed(parameters[1], found, length)
+
+    def untied(self, gamma: Any) -> Any:
+        """p(row of the emission | x) `[T, rows, B]`."""
+        if self.tie == 1:
+            return gamma
+        shape = (tf.shape(gamma)[0], self.emission.rows, self.tie, tf.shape(gamma)[2])
+        return tf.reduce_sum(tf.reshape(gamma, shape), axis=2)
+
+    def cast(self, parameters: Any) -> tuple[Any, ...]:
+        """The parameters in the precision."""
+        return tuple(tf.cast(rows, self.precision) for rows in parameters)
+
+
+def compiled(program: Program) -> Program:
+    """Makes `program(chain, parameters, ...)` one XLA program for each chain."""
+
+    @cache
+    def of(chain: Chain) -> Program:
+        def run(parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+            return program(chain, chain.cast(parameters), x, mask, length)
+
+        return tf.function(run, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+
+    def call(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+        return of(chain)(tuple(parameters), x, mask, length)
+
+    call.__doc__ = program.__doc__
+    return call
+
+
+@compiled
+def log_likelihood(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+    """log p(x) `[B]` in nats."""
+    return _total(chain.filter(parameters, x, mask, length))
+
+
+@compiled
+def expected_counts(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Any, ...]:
+    """log p(x) `[B]`, and summed over the batch the expected number of starts in each state `[K]`, of moves
+    `[K, K]`, and the emission's statistics. An impossible sequence counts nothing."""
+    found = chain.filter(parameters, x, mask, length)
+    gamma, moves = chain.smooth(parameters, found, length)
+    statistics = chain.emission.statistics(parameters[2:], chain.untied(gamma), x, mask)
+    counts = (tf.reduce_sum(gamma[0], axis=1), moves, *statistics)
+    return _total(found), *(tf.cast(count, tf.float64) for count in counts)
+
+
+@compiled
+def filter_states(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+    """p(state_t | x_1..x_t) `[B, T, K]`; behind the end that of the last step."""
+    found = chain.filter(parameters, x, mask, length).states
+    return tf.cast(tf.transpose(found, (2, 0, 1)), tf.float64)
+
+
+@compiled
+def smooth_states(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+    """p(state_t | x) `[B, T, K]`, 0 behind the end and where x is impossible."""
+    found = chain.smooth(parameters, chain.filter(parameters, x, mask, length), length)[0]
+    return tf.cast(tf.transpose(found, (2, 0, 1)), tf.float64)
+
+
+@compiled
+def viterbi(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Any, Any]:
+    """The likeliest path int32 `[B, T]`, −1 behind the end, and its log p(x, path) `[B]`."""
+    evidence = chain.evidence(parameters, x, mask)
+    if not chain.emission.logarithmic:
+        evidence = log(evidence)
+    path, score = likeliest(*parameters[:2], evidence, length)
+    path = tf.where(tf.range(tf.shape(path)[0])[:, None] < length, path, -1)
+    return tf.transpose(path), score
+
+
+def _total(found: Filtered) -> Any:
+    return tf.reduce_sum(tf.cast(found.log_scale, tf.float64), axis=0)

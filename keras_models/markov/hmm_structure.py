@@ -1,0 +1,65 @@
+"""What is allowed in a hidden Markov model, first parameters, the M-step of the chain, and the order of states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_models.markov.hmm_emissions import Arrays, Emission, to_rows
+
+
+def allowed(states: int, structure: str, jump: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where a path may start `[K]` and move `[K, K]`, as 0 and 1. `left_right` starts in the first state and
+    moves up by at most `jump` (Bakis 1976)."""
+    if structure == "full":
+        return np.ones(states), np.ones((states, states))
+    ahead = np.arange(states)[None, :] - np.arange(states)[:, None]
+    moves = ((ahead >= 0) & (ahead <= jump)).astype(np.float64)
+    return (np.arange(states) == 0).astype(np.float64), moves
+
+
+def drawn(where: np.ndarray, concentration: float, random: np.random.Generator) -> np.ndarray:
+    """Distributions over the last axis, drawn from a Dirichlet; 0 where it is not allowed."""
+    rows = random.dirichlet(np.full(where.shape[-1], concentration), where.shape[:-1]) * where
+    return np.asarray(to_rows(rows, where / where.sum(axis=-1, keepdims=True)))
+
+
+def maximum(before: np.ndarray, counts: np.ndarray, where: np.ndarray, prior: float) -> np.ndarray:
+    """Expected counts as distributions (40a, 40b), each allowed entry with its pseudo-count."""
+    return to_rows((counts + prior) * where, before)
+
+
+def begun(emission: Emission, x: Any, mask: Any, length: Any, seed: tuple[int, int]) -> tuple[Any, ...]:
+    """First parameters of an emission: each state begins at a step of the first batch, picked at random."""
+    x = tf.cast(x, tf.float64)
+    inside = tf.range(tf.shape(x)[1])[None, :] < length[:, None]
+    if mask is not None:
+        inside = tf.logical_and(inside, tf.reduce_all(mask > 0, axis=-1))
+    steps = tf.boolean_mask(x, inside)
+    steps = tf.cond(tf.shape(steps)[0] > 0, lambda: steps, lambda: tf.zeros((1, emission.size), tf.float64))
+    order = tf.argsort(tf.random.stateless_uniform(tf.shape(steps)[:1], seed))
+    picks = tf.gather(steps, tf.gather(order, tf.range(emission.rows) % tf.shape(steps)[0]))
+    return emission.begin(steps, picks)
+
+
+def stationary(transition: np.ndarray) -> np.ndarray:
+    """The distribution `[K]` that the chain keeps; where there are several, the one nearest to uniform."""
+    states = len(transition)
+    system = np.vstack([transition.T - np.eye(states), np.ones((1, states))])
+    found = np.linalg.lstsq(system, np.append(np.zeros(states), 1), rcond=None)[0]
+    return np.maximum(found, 0)
+
+
+def reordered(parameters: Arrays, emission: Emission, tie: int, order: str) -> Arrays:
+    """The same model with its states by `order`: the likeliest in the long run first, or the smallest mean.
+    States that share an emission stay together."""
+    initial, transition, *rest = parameters
+    if order == "stationary":
+        key = -stationary(transition).reshape(-1, tie).sum(axis=1)
+    else:
+        key = emission.means(tuple(rest))
+    rows = np.argsort(key, kind="stable")
+    states = (rows[:, None] * tie + np.arange(tie)).ravel()
+    return (initial[states], transition[np.ix_(states, states)], *(one[rows] for one in rest))
