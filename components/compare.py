@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from components.artifacts import fingerprint_of, reading, write_json
+from components.artifacts import explain_os_error, fingerprint_of, reading, write_json
 from components.entrants import Entrant, data_meant, entrant, foreign
 from components.errors import ConfigError, IntegrityError
 from components.home import home
@@ -25,6 +28,7 @@ from components.metrics.intervals import difference
 from components.modalities import modality_of
 from components.settings import DataSettings, EvaluateSettings
 
+RESULT = "comparison.json"
 SHOWN = 36  # samples in a picture
 BYTES_FIRST = ("bits_per_byte", "perplexity", "nats")  # by which models with a likelihood are ranked
 Tell = Callable[[str], None]
@@ -53,6 +57,8 @@ def compare(
     """
     if metric and metric not in METRICS:
         raise ConfigError(f"--metric {metric}: no such metric; there are {', '.join(METRICS)}")
+    if out.exists() and not (out / RESULT).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {out} is there already and holds no comparison: name another folder")
     entrants = [entrant(name) for name in names]
     data = data_meant(entrants, source, changes or {})
     folder = prepared(data, tell)
@@ -68,8 +74,17 @@ def compare(
         "differences": _differences(ranked, chosen),
     }
     plain: dict[str, Any] = json.loads(json.dumps(result, default=float), parse_constant=lambda _: None)
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out, plain, ranked)
+    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        beside.mkdir(parents=True)
+        _write(beside, plain, ranked)
+        if out.exists():
+            shutil.rmtree(out)
+        beside.rename(out)
+    except OSError as error:
+        raise explain_os_error(error, out) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     return plain
 
 
@@ -106,6 +121,7 @@ class _Field:
     def __init__(self, folder: Path, data: DataSettings, settings: EvaluateSettings, tell: Tell) -> None:
         self.folder, self.data, self.settings, self.tell = folder, data, settings, tell
         self.judges: dict[str, Any] = {}
+        self.aside: dict[int, int] = {}  # files of samples that could not be read
 
     def measured(self, entrants: list[Entrant]) -> list[tuple[dict[str, Any], Any]]:
         """Facts and Measures of each."""
@@ -114,8 +130,10 @@ class _Field:
         for number, one in enumerate(entrants):
             if one.source:
                 self.tell(f"reading the samples of {one.name}")
-                place = self.folder / f"samples-{fingerprint_of(one.source)[:16]}-{number}"
-                drawn[number] = foreign(one, self.data, self._examples(own).encoding, place)
+                with tempfile.TemporaryDirectory(prefix=".samples-", dir=self.folder) as place:
+                    records = Path(place) / "records"
+                    drawn[number] = foreign(one, self.data, self._examples(own).encoding, records)
+                    self.aside[number] = reading(records)["counts"]["rejected"]
         count = min([self.settings.samples, *(len(samples) for samples in drawn.values())])
         found = []
         for number, one in enumerate(entrants):
@@ -130,6 +148,7 @@ class _Field:
                 "likelihood": model.likelihood,
                 "encoding": fingerprint_of(self._examples(encoding).encoding)[:8],
                 "samples": len(samples),
+                "set_aside": self.aside.get(number, 0),
             }
             found.append((facts, (judge.measure(model, samples), samples[:SHOWN], judge)))
         return found
@@ -221,5 +240,5 @@ def _write(out: Path, result: dict[str, Any], ranked: list[tuple[dict[str, Any],
         modality = modality_of(result["data"]["source"])
         stem = f"{number + 1}-" + "".join(c if c.isalnum() else "-" for c in facts["name"]).strip("-")[-60:]
         pictures[facts["name"]] = modality.write_samples(samples, judge.examples.encoding, out / stem)
-    write_json(out / "comparison.json", result)
+    write_json(out / RESULT, result)
     write_page(out / "index.html", result, pictures)

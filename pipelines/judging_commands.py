@@ -117,6 +117,8 @@ def _compared(
 
 def _end(result: dict[str, Any], folder: Path) -> None:
     for one in result["entrants"]:
+        if one["set_aside"]:
+            typer.echo(f"{one['name']}: {one['set_aside']} files could not be read and were left out")
         if one["collapsed"]:
             typer.secho(f"{one['name']}: {one['collapsed']}", fg=typer.colors.RED)
     for one in result["differences"]:
