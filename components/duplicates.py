@@ -13,6 +13,7 @@ duplicates.json   {"exact": {"groups", "records", "leaked": {"validation", "test
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -109,9 +110,10 @@ class Examine:
         )
         given = np.concatenate([some[:, 4:] for some in marks])
         if name.startswith(EXACT):
-            yield name, _equal(places, given)
+            told = _equal(places, given)
         else:
-            yield name, _alike(places, given, int(name.split("/")[2]))
+            told = _alike(places, given, int(name.split("/")[2]))
+        yield name, json.dumps(told)  # one value: Beam looks into every list that it is handed
 
 
 class _Places:
@@ -193,10 +195,11 @@ def _pairs(followers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield a, a + 1 + np.arange(len(a)) - np.repeat(np.cumsum(some) - some, some)
 
 
-def gather(found: list[tuple[str, Any]], folder: Path, modality: str) -> dict[str, Any]:
+def gather(found: list[tuple[str, str]], folder: Path, modality: str) -> dict[str, Any]:
     """What all buckets say together, with the keys of the first; `folder` holds the shards."""
-    exact = [result for name, result in sorted(found, key=lambda pair: pair[0]) if name.startswith(EXACT)]
-    candidates = [result for name, result in sorted(found, key=lambda pair: pair[0]) if name.startswith(NEAR)]
+    results = [(name, json.loads(result)) for name, result in sorted(found)]
+    exact = [result for name, result in results if name.startswith(EXACT)]
+    candidates = [result for name, result in results if name.startswith(NEAR)]
     first = [group for result in exact for group in result["first"]][:SHOWN]
     rows = _Rows(folder)
     told: dict[str, Any] = {
