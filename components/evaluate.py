@@ -70,7 +70,12 @@ def evaluate(
             "gates": gates.model_dump(mode="json"),
         }
         found["verdict"] = decide(found, gates)
-        waits = [name for name in undecided(found["verdict"]) if not METRICS[name].likelihood]
+        measured = own.splits["validation"]
+        waits = [  # for samples: not for data, of which there will be no more
+            name
+            for name in undecided(found["verdict"])
+            if not METRICS[name].likelihood and name in measured and measured[name].estimable
+        ]
         if found["verdict"]["outcome"] != "inconclusive" or not waits or count >= settings.most_samples:
             break
         count = min(4 * count, settings.most_samples)

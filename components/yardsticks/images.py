@@ -16,6 +16,7 @@ import numpy as np
 
 from components.errors import DataError
 from components.feature_pass import Here, InBeam, Seen, all_rows, first, moments
+from components.home import home
 from components.metrics import classes as class_metrics
 from components.metrics.classes import agreement
 from components.metrics.classifier_score import classifier_score
@@ -48,9 +49,7 @@ class Yardstick(Base):
         super().__init__(*args)
         self.network, self.facts = network_for(self.spec, self.data, self.settings)
         beam = self.settings.beam
-        self.work = (
-            Here() if beam is None else InBeam(Path(tempfile.mkdtemp(prefix="mozart-evaluate-")), beam)
-        )
+        self.work = Here() if beam is None else InBeam(_shared_folder(), beam)
         self.known: dict[str, Rows] = {}
         self.last: tuple[tuple[tuple[int, ...], str], Seen] | None = None
 
@@ -270,3 +269,9 @@ def _frechet(samples: ShardedMoments, real: ShardedMoments) -> Estimate:
     reference = Reference(real.whole())
     without = tuple(frechet_distance(left, reference) for left in samples.without_each())
     return replace(found, without=without)
+
+
+def _shared_folder() -> Path:
+    """A folder of its own in MOZART_HOME, which workers elsewhere see too."""
+    home().mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=".evaluate-", dir=home()))
