@@ -16,7 +16,8 @@ def tiny_data(spec: Spec) -> Arrays:
     """32 examples of `spec` in two clusters by turns, with a little noise; labels where it names classes."""
     random = np.random.default_rng(0)
     cluster = np.arange(EXAMPLES) % 2
-    arrays = {"tokens": _tokens, "roll": _rolls}.get(spec.kind, _images)(spec, cluster, random)
+    made = {"tokens": _tokens, "roll": _rolls, "series": _series}.get(spec.kind, _images)
+    arrays = made(spec, cluster, random)
     if spec.classes:
         arrays["label"] = cluster.astype(np.int32)
     return arrays
