@@ -86,10 +86,14 @@ class Pitches(keras.layers.Layer):
         """`[..., units]` to `[..., pitches]`."""
         return tf.tensordot(hidden, tf.convert_to_tensor(self.kernel), 1) + self.bias
 
+    def given(self, hidden: Any, x: Any) -> Any:
+        """Log-odds `[..., pitches]` of each pitch given the past and, where they count, the lower of `x`."""
+        return self.logits(hidden)
+
     def nats(self, hidden: Any, x: Any) -> Any:
         """-log p(x_t | past) `[...]` of notes `[..., pitches]`, 0 and 1."""
         x = tf.cast(x, tf.float32)
-        logits = self.logits(hidden)
+        logits = self.given(hidden, x)
         return tf.reduce_sum(tf.nn.softplus(logits) - x * logits, axis=-1)
 
     def draw(self, hidden: Any, noise: Any) -> Any:
@@ -116,13 +120,11 @@ class OrderedPitches(Pitches):
         self.leave = self.add_weight(name="leave", shape=(hidden, pitches))
         self.direct = self.add_weight(name="direct", shape=(pitches, pitches), initializer="zeros")
 
-    def nats(self, hidden: Any, x: Any) -> Any:
-        """See Pitches.nats."""
-        x = tf.cast(x, tf.float32)
+    def given(self, hidden: Any, x: Any) -> Any:
+        """See Pitches.given."""
         sums = self._conditioned(hidden) + tf.tensordot(x, self.enter * self.enters, 1)
         logits = self.logits(hidden) + tf.tensordot(x, self.direct * self.lower, 1)
-        logits += tf.tensordot(tf.tanh(sums), self.leave * self.leaves, 1)
-        return tf.reduce_sum(tf.nn.softplus(logits) - x * logits, axis=-1)
+        return logits + tf.tensordot(tf.tanh(sums), self.leave * self.leaves, 1)
 
     def draw(self, hidden: Any, noise: Any) -> Any:
         """See Pitches.draw."""

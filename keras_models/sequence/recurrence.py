@@ -190,4 +190,5 @@ def _backward(
     units, width = tf.shape(kernel)[0], tf.shape(kernel)[1]
     flat = tf.reshape(d_recurrent, (-1, width))
     d_kernel = tf.matmul(tf.reshape(before[0], (-1, units)), flat, transpose_a=True)
-    return d_inputs, d_kernel, tf.reduce_sum(flat, axis=0), *first
+    d_bias = tf.reduce_sum(flat, axis=0) if cell.has_bias else tf.zeros_like(flat[0])
+    return d_inputs, d_kernel, d_bias, *first
