@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
+
+States = tuple[Any, ...]  # of one layer; the first is its output
 
 
 class RNN:
@@ -99,6 +102,37 @@ class GRU:
         dz = upstream[0] * (before[0] - n) * z * (1 - z)
         dr = dn * n_h * r * (1 - r)
         return tf.concat([dz, dr, dn], -1), tf.concat([dz, dr, dn * r], -1), (upstream[0] * z,)
+
+
+class RecurrentLayer(keras.layers.Layer):
+    """The weights of one layer of a cell."""
+
+    def __init__(self, cell: Any, inputs: int, units: int, name: str) -> None:
+        super().__init__(name=name)
+        self.cell, self.units, width = cell, units, cell.blocks * units
+        self.kernel = self.add_weight(name="kernel", shape=(inputs, width))
+        self.recurrent = self.add_weight(name="recurrent", shape=(units, width), initializer="orthogonal")
+        self.bias = self.add_weight(name="bias", shape=(width,), initializer=self._first_bias)
+        self.recurrent_bias: Any = None
+        if cell.has_bias:
+            self.recurrent_bias = self.add_weight(name="recurrent_bias", shape=(width,), initializer="zeros")
+        self.built = True
+
+    def _first_bias(self, shape: Any, dtype: Any = None) -> Any:
+        blocks = [float(block == self.cell.open_block) for block in range(self.cell.blocks)]
+        return tf.repeat(tf.constant(blocks), self.units)
+
+    def whole(self, inputs: Any, state: States) -> States:
+        """All states, each `[T, B, units]`; `inputs` is `[T, B, width]`, the kernel applied, no bias."""
+        return recur(self.cell, inputs + self.bias, *self._recurrent(), state)
+
+    def one(self, inputs: Any, state: States) -> States:
+        """The states `[B, units]` behind one step."""
+        return advance(self.cell, inputs + self.bias, *self._recurrent(), state)
+
+    def _recurrent(self) -> tuple[Any, Any]:
+        bias = self.bias if self.recurrent_bias is None else self.recurrent_bias
+        return tf.convert_to_tensor(self.recurrent), tf.convert_to_tensor(bias)
 
 
 def recur(cell: Any, inputs: Any, kernel: Any, bias: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:

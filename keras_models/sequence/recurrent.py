@@ -10,47 +10,20 @@ the recurrent way (Zaremba et al. 2014). Each piece's loss and gradients are one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_models.base import Batch, GenerativeModel
+from keras_models.sequence.decoding import Choice, choose
 from keras_models.sequence.observations import OrderedPitches, Pitches, Symbols
-from keras_models.sequence.recurrence import advance, recur
+from keras_models.sequence.recurrence import RecurrentLayer
 
+PROMPT_STEP = 32  # prompts are padded to a multiple of this: few lengths, so few programs
 State = tuple[Any, ...]  # what was read last, then the states `[B, units]` of each layer
-
-
-class RecurrentLayer(keras.layers.Layer):
-    """The weights of one layer of a cell."""
-
-    def __init__(self, cell: Any, inputs: int, units: int, name: str) -> None:
-        super().__init__(name=name)
-        self.cell, self.units, width = cell, units, cell.blocks * units
-        self.kernel = self.add_weight(name="kernel", shape=(inputs, width))
-        self.recurrent = self.add_weight(name="recurrent", shape=(units, width), initializer="orthogonal")
-        self.bias = self.add_weight(name="bias", shape=(width,), initializer=self._first_bias)
-        self.recurrent_bias: Any = None
-        if cell.has_bias:
-            self.recurrent_bias = self.add_weight(name="recurrent_bias", shape=(width,), initializer="zeros")
-        self.built = True
-
-    def _first_bias(self, shape: Any, dtype: Any = None) -> Any:
-        blocks = [float(block == self.cell.open_block) for block in range(self.cell.blocks)]
-        return tf.repeat(tf.constant(blocks), self.units)
-
-    def whole(self, inputs: Any, state: State) -> State:
-        """All states, each `[T, B, units]`; `inputs` is `[T, B, width]`, the kernel applied, no bias."""
-        return recur(self.cell, inputs + self.bias, *self._recurrent(), state)
-
-    def one(self, inputs: Any, state: State) -> State:
-        """The states `[B, units]` behind one step."""
-        return advance(self.cell, inputs + self.bias, *self._recurrent(), state)
-
-    def _recurrent(self) -> tuple[Any, Any]:
-        bias = self.bias if self.recurrent_bias is None else self.recurrent_bias
-        return tf.convert_to_tensor(self.recurrent), tf.convert_to_tensor(bias)
 
 
 class RecurrentNetwork(GenerativeModel):
@@ -188,15 +161,64 @@ class RecurrentNetwork(GenerativeModel):
         noise = tf.random.stateless_uniform((steps, n, *each), seed)
         return self._generate(self.begin(n), noise)
 
+    def complete(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> list[np.ndarray]:
+        """The `n` symbols that follow each prompt, int32, without the prompt, which may be empty and of any
+        length. A completion depends on its place in `prompts` and on `seed`, not on the other prompts.
+
+        Raises:
+            TypeError: the model is of rolls.
+            ValueError: no symbol asked for, one outside of the vocabulary, a setting out of bounds.
+        """
+        if self.spec.kind != "tokens":
+            raise TypeError(f"'{self.family}' completes sequences of symbols, and this one is of rolls")
+        if n < 1:
+            raise ValueError(f"at least 1 symbol is completed, and {n} were asked for")
+        choice = Choice(temperature, top_k, top_p)
+        given = [self._known(prompt, number) for number, prompt in enumerate(prompts)]
+        if not given:
+            return []
+        rows = 1 << (len(given) - 1).bit_length()  # few shapes, so few programs
+        x = np.zeros((rows, PROMPT_STEP * max(1, -(-max(map(len, given)) // PROMPT_STEP))), np.int32)
+        length, noise = np.zeros(rows, np.int32), np.zeros((n, rows), np.float32)
+        for row, prompt in enumerate(given):
+            x[row, : len(prompt)], length[row] = prompt, len(prompt)
+            noise[:, row] = np.random.default_rng((seed, row)).random(n, np.float32)
+        state = self.read(x, length)[1]
+        found = self._generate(state, tf.constant(noise), choice.numbers, program=choice.program)
+        return list(found.numpy()[: len(given)])
+
+    def _known(self, prompt: Sequence[int], number: int) -> np.ndarray:
+        symbols = np.asarray(prompt, np.int64).reshape(-1)
+        unknown = np.flatnonzero((symbols < 0) | (symbols >= self.spec.vocabulary))
+        if len(unknown):
+            raise ValueError(
+                f"prompt {number}: symbol {symbols[unknown[0]]} at place {unknown[0]} is none of the "
+                f"{self.spec.vocabulary} that the model knows"
+            )
+        return symbols
+
     @tf.function(jit_compile=True)
-    def _generate(self, state: State, noise: Any) -> Any:
-        """Sequences from uniform noise `[T, n, ...]`: one loop that carries the state."""
+    def _generate(self, state: State, noise: Any, numbers: Any = None, program: Any = None) -> Any:
+        """Sequences from uniform noise `[T, n, ...]`: one loop that carries the state. `numbers` and `program`
+        are those of a Choice."""
         table = self._table()
         steps = noise.shape[0]
 
         def step(t: Any, state: State, written: Any) -> tuple[Any, State, Any]:
             hidden, layers = self._step(table, state)
-            x = self.readout.draw(hidden, noise[t])
+            if program is None:
+                x = self.readout.draw(hidden, noise[t])
+            else:
+                x = choose(self.readout.logits(hidden), noise[t], program, numbers)
             return t + 1, (self.readout.read(x), *layers), written.write(t, x)
 
         kind = tf.int32 if self.spec.kind == "tokens" else tf.float32

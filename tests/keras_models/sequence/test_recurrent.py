@@ -203,6 +203,54 @@ def test_one_batch_is_learnt_by_heart(spec):
     assert learn(model, x, 150)[-1] < 0.1
 
 
+# -- completion ----------------------------------------------------------------------------------------
+
+
+def test_completions_go_on_from_their_prompts():
+    """By definition: the likeliest symbol, again and again, each time from the whole text."""
+    model, prompts = make(), [[1, 2, 3, 4, 0, 1], [], [3]]
+    expected = []
+    for prompt in prompts:
+        text = list(prompt)
+        for _ in range(3):
+            hidden = model.encode(np.array([[*text, 0]], np.int32), np.array([len(text)]))
+            text.append(int(np.argmax(model.readout.logits(hidden))))
+        expected.append(text[len(prompt) :])
+    greedy = model.complete(prompts, 3, temperature=0)
+    assert [found.tolist() for found in greedy] == expected
+    for options in ({"top_k": 1}, {"top_p": 0.0}):
+        assert [found.tolist() for found in model.complete(prompts, 3, **options, seed=3)] == expected
+
+
+def test_a_completion_depends_on_its_seed_and_place_alone():
+    model = make()
+    few, many = model.complete([[1, 2]], 40, seed=1), model.complete([[1, 2], [0]], 40, seed=1)
+    assert few[0].tolist() == many[0].tolist()
+    assert few[0].tolist() != model.complete([[1, 2]], 40, seed=2)[0].tolist()
+    assert few[0].dtype == np.int32
+
+
+def test_completions_follow_the_readout():
+    model, prompt = make(), [1, 2]
+    drawn = np.concatenate(model.complete([prompt] * 4096, 1))
+    hidden = model.encode(np.array([prompt], np.int32))
+    probability = tf.nn.softmax(model.readout.logits(hidden))[0].numpy()
+    found = np.bincount(drawn, minlength=TEXT.vocabulary) / len(drawn)
+    np.testing.assert_allclose(found, probability, atol=4 * 0.5 / np.sqrt(len(drawn)))
+
+
+def test_prompts_that_cannot_be_completed_are_refused():
+    with pytest.raises(ValueError, match="prompt 1: symbol 5 at place 2 is none of the 5"):
+        make().complete([[1], [0, 1, 5]], 3)
+    with pytest.raises(ValueError, match="at least 1 symbol"):
+        make().complete([[1]], 0)
+    with pytest.raises(ValueError, match="temperature"):
+        make().complete([[1]], 3, temperature=-1)
+    with pytest.raises(TypeError, match="this one is of rolls"):
+        make(spec=ROLL).complete([[1]], 3)
+    assert make().complete([], 3) == []
+
+
 # -- bad input -----------------------------------------------------------------------------------------
 
 
