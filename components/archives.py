@@ -11,7 +11,8 @@ import gzip
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -28,6 +29,7 @@ FREE_BYTES = 1_000_000_000
 BROKEN = (
     OSError,
     EOFError,
+    zlib.error,
     zipfile.BadZipFile,
     tarfile.TarError,
     lzma.LZMAError,
@@ -192,8 +194,15 @@ class _Bounded:
         Raises:
             DataError: damaged, or more than an honest file of this size holds.
         """
+        return self._taken(self.stream.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        """A line of at most `size` bytes, and never of more than FREE_BYTES. Raises as `read` does."""
+        return self._taken(self.stream.readline, size if 0 <= size < FREE_BYTES else FREE_BYTES)
+
+    def _taken(self, take: Callable[[int], bytes], size: int) -> bytes:
         try:
-            body = self.stream.read(size)
+            body = take(size)
         except BROKEN as error:
             raise DataError(
                 f"'{self.path}' cannot be unpacked: {error}: it is damaged or cut short"
@@ -201,12 +210,6 @@ class _Bounded:
         self.given += len(body)
         if self.given > FREE_BYTES and self.given > 5 * MOST_RATIO * max(self.packed.tell(), 1):
             raise DataError(f"'{self.path}' expands to more than {5 * MOST_RATIO} times its size: refused")
-        return body
-
-    def readline(self, size: int = -1) -> bytes:
-        """A line of at most `size` bytes."""
-        body = self.stream.readline(size)
-        self.given += len(body)
         return body
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ MOST_ALIKE = 500  # followers of a record, among those with its band value, that
 PAIRS = 200_000  # compared at once
 LOOKED_AT = 16_000_000  # bytes of records that are held to be compared
 MOST_CANDIDATES = 64  # pairs of one bucket that are looked at, the nearest first
-SHOWN = 20
+SHOWN, MEMBERS = 20, 5  # groups of copies that are told, those across splits first, and records of each
 
 
 class Marks:
@@ -137,21 +137,25 @@ def _equal(places: _Places, digests: np.ndarray) -> dict[str, Any]:
     starts = np.flatnonzero(new)
     counts = np.diff([*starts, len(order)])
     groups, leaked = 0, {"validation": 0, "test": 0}
-    first: list[list[list[Any]]] = []
+    crossing: list[list[list[Any]]] = []
+    within: list[list[list[Any]]] = []
     for start, count in zip(starts[counts > 1], counts[counts > 1], strict=True):
-        members = order[start : start + count]
+        members = np.sort(order[start : start + count])
         splits = places.split[members]
         groups += 1
         if places.train[members].any():
             for split in leaked:
                 leaked[split] += int((splits == split).sum())
+        _, one_of_each = np.unique(splits.astype(str), return_index=True)
+        first = crossing if len(one_of_each) > 1 else within
         if len(first) < SHOWN:
-            first.append([places.of(member) for member in sorted(members)[:5]])
+            others = np.delete(members, one_of_each)[: MEMBERS - len(one_of_each)]
+            first.append([places.of(member) for member in np.sort([*members[one_of_each], *others])])
     return {
         "groups": groups,
         "records": int(counts.sum() - len(counts)),
         "leaked": leaked,
-        "first": first,
+        "first": (crossing + within)[:SHOWN],
     }
 
 
@@ -195,12 +199,18 @@ def _pairs(followers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield a, a + 1 + np.arange(len(a)) - np.repeat(np.cumsum(some) - some, some)
 
 
+def _crosses(group: list[list[Any]]) -> bool:
+    """Whether the places `[shard, row]` lie in more than one split."""
+    return len({shard.split("-", 1)[0] for shard, _ in group}) > 1
+
+
 def gather(found: list[tuple[str, str]], folder: Path, modality: str) -> dict[str, Any]:
     """What all buckets say together, with the keys of the first; `folder` holds the shards."""
     results = [(name, json.loads(result)) for name, result in sorted(found)]
     exact = [result for name, result in results if name.startswith(EXACT)]
     candidates = [result for name, result in results if name.startswith(NEAR)]
-    first = [group for result in exact for group in result["first"]][:SHOWN]
+    equal = [group for result in exact for group in result["first"]]
+    first = sorted(equal, key=lambda group: not _crosses(group))[:SHOWN]
     rows = _Rows(folder)
     told: dict[str, Any] = {
         "exact": {

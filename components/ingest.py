@@ -54,7 +54,9 @@ def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
     modality.preflight(data.source, options)
     planned = modality.plan(data.source, options)
     named = (
-        modality.named(planned, options) if hasattr(modality, "named") and data.split.by == "key" else None
+        modality.named_records(planned, options)
+        if hasattr(modality, "named_records") and data.split.by == "key"
+        else None
     )
     work = (
         list(planned)

@@ -72,7 +72,7 @@ def plan(source: str, read: Read) -> list[dict[str, Any]]:
     return chunks
 
 
-def named(chunks: list[dict[str, Any]], options: Read) -> Named | None:
+def named_records(chunks: list[dict[str, Any]], options: Read) -> Named | None:
     """The keys are names: known at once. Not told where files are not read in any order at one price (an
     archive, a store), nor where they are larger than their pixels: decoding them is the work then, and
     chunks of the files' size are shared out better."""

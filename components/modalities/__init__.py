@@ -11,6 +11,7 @@ A module of this folder offers:
     files(source, read)           → the files behind a source (storage.Entry), for its fingerprint
     plan(source, read)            → chunks: small JSON-like descriptions that workers can read
     read(chunk, read)             → Record, Rejected or Block, one by one
+    named_records(chunks, read)   → Named or None, only where keys may be known unread (components.named)
     summarise(table)              → feature → Numeric or Categorical (components.accumulators)
     anomalies(summaries)          → what is wrong with these data, beyond schema and drift
     examples(summary, encode)     → how many at least, only where a record is not just one

@@ -85,10 +85,10 @@ def read(chunk: dict[str, Any], options: Read) -> Iterator[Record | Rejected | B
     yield from image_sources.modules()[chunk["scheme"]].read(chunk, options)
 
 
-def named(chunks: list[dict[str, Any]], options: Read) -> Named | None:
+def named_records(chunks: list[dict[str, Any]], options: Read) -> Named | None:
     """The keys of all records, where they are known before anything is read (see components.named)."""
     module = image_sources.modules()[chunks[0]["scheme"]]
-    return module.named(chunks, options) if hasattr(module, "named") else None
+    return module.named_records(chunks, options) if hasattr(module, "named_records") else None
 
 
 def _module(source: str) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import os
 import struct
 import tarfile
@@ -223,6 +225,41 @@ def test_a_compressed_file_without_end_and_a_damaged_one_are_refused(
     path.write_bytes(gzip.compress(os.urandom(1000))[:-200])
     with pytest.raises(DataError, match="cannot be unpacked"):
         read_through(path)
+
+
+def lines_of(path: Path) -> list[bytes]:
+    with archives.decompressed(str(path)) as stream:
+        return list(stream)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+)
+def test_lines_of_a_damaged_file_end_in_a_sentence_too(
+    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    text = b"".join(b"%d %x\n" % (i, i**7 + 1) for i in range(20_000))
+    path = tmp_path / f"text.{suffix}"
+    whole = pack(text)
+    path.write_bytes(whole)
+    assert b"".join(lines_of(path)) == text
+    half = len(whole) // 2
+    for damaged in (whole[:half], whole[:half] + bytes(64) + whole[half + 64 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            DataError, match=f"text.{suffix}' cannot be unpacked: .*: it is damaged or cut short"
+        ):
+            lines_of(path)
+
+
+def test_lines_are_bounded_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "FREE_BYTES", 100_000)
+    monkeypatch.setattr(archives, "MOST_RATIO", 20)
+    for name, line in (("one line", bytes(20_000_000)), ("many", 2_000_000 * b"a line\n")):
+        path = tmp_path / f"{name}.gz"
+        path.write_bytes(gzip.compress(line))
+        with pytest.raises(DataError, match="expands to more than 100 times its size"):
+            lines_of(path)
 
 
 def read_through(path: Path) -> None:

@@ -23,6 +23,7 @@ from components.image_sources import files as source
 from components.ingest import SPLITS, ingest, shards_of
 from components.modalities import Record, Rejected, images
 from components.settings import DataSettings
+from tests.components.nobody import folder_of_nobody, without_rights
 from tests.components.odd_files import RED, crafted, saved
 
 DOT = saved(Image.new("RGB", (2, 2), RED), "PNG")
@@ -200,21 +201,23 @@ def test_a_file_that_vanished_is_rejected(tmp_path: Path) -> None:
     assert isinstance(second, Record)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_rejected(tmp_path: Path) -> None:
-    filled(tmp_path, "a.png", "b.png")
-    (tmp_path / "a.png").chmod(0)
-    assert said(tmp_path, "channels") == {"a.png": "no-file", "b.png": 3}
+def test_a_file_without_permission_is_rejected() -> None:
+    with folder_of_nobody() as folder:
+        filled(folder, "a.png", "b.png")
+        (folder / "a.png").chmod(0)
+        with without_rights():
+            assert said(folder, "channels") == {"a.png": "no-file", "b.png": 3}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_without_permission_stops_the_line(tmp_path: Path) -> None:
-    (filled(tmp_path, "b.png", "closed/c.png") / "closed").chmod(0)
-    try:
-        with pytest.raises(DataError, match="closed' may not be read"):
-            found(tmp_path)
-    finally:
-        (tmp_path / "closed").chmod(0o700)
+def test_a_folder_without_permission_stops_the_line() -> None:
+    with folder_of_nobody() as folder:
+        (filled(folder, "b.png", "closed/c.png") / "closed").chmod(0)
+        with (
+            without_rights(),
+            pytest.raises(DataError, match="closed' may not be read: see to its permissions"),
+        ):
+            found(folder)
+        (folder / "closed").chmod(0o700)
 
 
 # -- archives ------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ SIDE = 24
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """300 smooth pictures of two classes, whose files are smaller than their pixels; a text, a link out of
     the folder, and a name that is not UTF-8."""
-    folder = tmp_path_factory.mktemp("named") / "pictures"
+    folder = tmp_path_factory.mktemp("named_records") / "pictures"
     for i in range(300):
         file = folder / "ab"[i % 2] / f"{i:03d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(folder / "a/000.png", folder.parent / "outside.png")
     (folder / "b/link.png").symlink_to(folder.parent / "outside.png")
     (folder / "b/inside.png").symlink_to(folder / "a/000.png")
-    shutil.copy(folder / "a/000.png", os.fsencode(folder) + b"/b/\xff.png")
+    (folder / "b" / os.fsdecode(b"\xff.png")).write_bytes((folder / "a/000.png").read_bytes())
     return folder
 
 
@@ -47,7 +47,7 @@ def settings(folder: Path, **changed: Any) -> DataSettings:
 
 def known(folder: Path, **read: Any) -> named.Named | None:
     options = Read.parse(read)
-    return images.named(images.plan(f"images:{folder}", options), options)
+    return images.named_records(images.plan(f"images:{folder}", options), options)
 
 
 @pytest.mark.parametrize("read", [{}, {"resize": 8, "colour": "grey"}])
@@ -58,7 +58,7 @@ def test_the_same_bytes_as_by_way_of_runs(
         monkeypatch.setattr(files, "pixel_bytes", lambda *told: 1000.0)  # they are smaller than the files now
     at_once = ingest(settings(pictures, read=read), tmp_path / "at_once")
     with monkeypatch.context() as patched:
-        patched.delattr(images, "named")
+        patched.delattr(images, "named_records")
         assert ingest(settings(pictures, read=read), tmp_path / "by_runs") == at_once
     assert bytes_of(tmp_path / "at_once") == bytes_of(tmp_path / "by_runs")
     assert at_once["rejected"] == {"foreign-format": 1, "not-utf8-name": 1, "outside-root": 1}
@@ -74,7 +74,7 @@ def test_labels_of_a_table_go_with_their_files(
     data = settings(pictures, read={"labels": str(table), "captions": "caption"})
     at_once = ingest(data, tmp_path / "at_once")
     assert (at_once["counts"]["rejected"], at_once["counts"]["read"]) == (205, 305)
-    monkeypatch.delattr(images, "named")
+    monkeypatch.delattr(images, "named_records")
     assert ingest(data, tmp_path / "by_runs") == at_once
 
 

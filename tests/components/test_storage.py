@@ -19,6 +19,7 @@ from components import archives, storage
 from components.errors import ConfigError, DataError
 from components.ingest import ingest, source_fingerprint
 from components.settings import DataSettings
+from tests.components.nobody import folder_of_nobody, without_rights
 
 BUCKET = "mozart"
 
@@ -90,6 +91,17 @@ def test_a_folder_a_file_and_a_pattern(tmp_path: Path) -> None:
     assert storage.listing(entry.path)[0].state != entry.state
     with pytest.raises(DataError, match="there is no file or folder"):
         storage.listing(str(tmp_path / "nobody"))
+
+
+def test_a_closed_folder_is_one_sentence() -> None:
+    with folder_of_nobody() as folder:
+        (folder / "open.txt").write_bytes(b"text")
+        (folder / "closed").mkdir(mode=0)
+        with without_rights(), pytest.raises(DataError) as told:
+            storage.listing(str(folder))
+        assert str(told.value) == f"'{folder / 'closed'}' may not be read: see to its permissions"
+        with without_rights():
+            assert len(storage.listing(str(folder / "open.txt"))) == 1
 
 
 # -- S3 ------------------------------------------------------------------------------------------------
