@@ -52,15 +52,17 @@ def test_long_values_are_found_by_their_mean() -> None:
     assert long_columns(table.slice(0, 0)) == []
 
 
-def blurred(seed: int) -> bytes:
-    """A picture whose levels lie in short stretches."""
-    return np.repeat(np.random.default_rng(seed).integers(0, 64, 1000, np.uint8), 3).tobytes()
+def stretches(seed: int, levels: int, length: int) -> bytes:
+    """A picture of 3,000 pixels whose levels lie in stretches."""
+    return np.repeat(
+        np.random.default_rng(seed).integers(0, levels, 3000 // length, np.uint8), length
+    ).tobytes()
 
 
 CODECS = {
     "none": [np.random.default_rng(i).bytes(3000) for i in range(20)],
-    "lz4": [blurred(i) for i in range(20)],
-    "zstd": [bytes(range(16)) * 3 + f"{i} says the same again and again ".encode() * 90 for i in range(20)],
+    "lz4": [stretches(i, levels=64, length=3) for i in range(20)],
+    "zstd": [stretches(i, levels=4, length=8) for i in range(20)],
 }
 
 
