@@ -1,0 +1,216 @@
+"""The exact likelihood of many series, each with its own process, and its maximum: a panel is one fit.
+
+For given polynomials the best regression (generalised least squares) and variance are known, so the search is over
+polynomials alone (Harvey 1989, 3.4). Value and gradient are one XLA program; where the regression is best it does
+not change the gradient, so it is held.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_models.autoregressive.kalman import Process
+from keras_models.autoregressive.panel_optimizer import best_of, minimised, padded_sizes
+from keras_models.autoregressive.stationarity import invertible, product, stationary
+from keras_models.autoregressive.whitening import whitened
+
+AT_ONCE = 512  # series in one call
+STARTS = ((0.05, 0.05), (2.0, -2.0), (-2.0, 2.0))  # of autoregressions and of moving averages
+FLAT = 1e-20  # residual variance, of the series' own mean square, at which a series never changes
+
+
+class Polynomials(NamedTuple):
+    """Degrees of phi and theta, near and seasonal, and the differencing `delta`."""
+
+    ar: int
+    ma: int
+    seasonal_ar: int
+    seasonal_ma: int
+    season: int
+    delta: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        """Free numbers of one process."""
+        return self.ar + self.ma + self.seasonal_ar + self.seasonal_ma
+
+    @property
+    def degrees(self) -> tuple[int, int]:
+        """Of the products."""
+        return self.ar + self.season * self.seasonal_ar, self.ma + self.season * self.seasonal_ma
+
+    def process(self, free: Any) -> Process:
+        """The processes that free numbers `[size, U]` stand for."""
+        ar, ma, seasonal_ar, seasonal_ma = tf.split(
+            free, [self.ar, self.ma, self.seasonal_ar, self.seasonal_ma]
+        )
+        return Process(
+            product(stationary(ar), stationary(seasonal_ar), self.season, -1),
+            product(invertible(ma), invertible(seasonal_ma), self.season, 1),
+            self.delta,
+        )
+
+    def starts(self) -> np.ndarray:
+        """Where searches begin, `[starts, size]`."""
+        if not self.size:
+            return np.zeros((1, 0))
+        signs = [0] * self.ar + [1] * self.ma + [0] * self.seasonal_ar + [1] * self.seasonal_ma
+        found = np.array([[start[sign] for sign in signs] for start in STARTS])
+        return found if {0, 1} <= set(signs) else found[:1]  # no roots to cancel: one peak
+
+
+class Panel(NamedTuple):
+    """Estimates of U processes: `free` `[U, size]`, `regression` `[U, k]`, and `[U]` the variance, the log
+    likelihood and the number of values that it is of, 0 where nothing could be estimated."""
+
+    free: np.ndarray
+    regression: np.ndarray
+    variance: np.ndarray
+    log_likelihood: np.ndarray
+    observations: np.ndarray
+
+
+def fitted(
+    polynomials: Polynomials, columns: np.ndarray, there: np.ndarray, start: np.ndarray | None
+) -> Panel:
+    """Maximum likelihood of each of U series.
+
+    Args:
+        columns: `[U, T, 1 + k]`: the series, 0 where missing, and its regressors.
+        there: bool `[U, T]`.
+        start: where to begin, `[starts, U, size]`; by default `polynomials.starts()`.
+    """
+    count, k = len(columns), columns.shape[2] - 1
+    given = len(polynomials.delta)
+    if start is None:
+        start = np.repeat(polynomials.starts()[:, None], count, axis=1)
+    whole = (there[:, :-1] | ~there[:, 1:]).all(axis=1)
+    observed = np.maximum(there.sum(axis=1) - given, 0)
+    found = Panel(start[0].copy(), np.zeros((count, k)), np.ones(count), np.zeros(count), np.zeros(count))
+    enough = (observed > polynomials.size + k + 1) & ~_flat(columns, there, polynomials.delta)
+    for careful in (False, True):
+        rows = np.flatnonzero(enough & (whole != careful))
+        if not len(rows):
+            continue
+        own = _fitted_alike(polynomials, columns[rows], there[rows], start[:, rows], careful)
+        for array, value in zip(found, own, strict=True):
+            array[rows] = value
+    return found
+
+
+def _flat(columns: np.ndarray, there: np.ndarray, delta: tuple[float, ...]) -> np.ndarray:
+    """Which series are constant, once differenced and but for their regression, bool `[U]`."""
+    z = np.stack([columns[:, len(delta) :]])[0].copy()
+    for j in np.flatnonzero(delta):
+        at = len(delta) - 1 - j
+        z -= delta[j] * columns[:, at : at + z.shape[1]]
+    known = there[:, len(delta) :].copy()
+    for j in np.flatnonzero(delta):
+        at = len(delta) - 1 - j
+        known &= there[:, at : at + known.shape[1]]
+    z = z * known[..., None]
+    size = np.square(columns[..., 0]).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    rest = z[..., 0]
+    if z.shape[2] > 1:
+        gram = np.einsum("uti,utj->uij", z[..., 1:], z[..., 1:])
+        beta = np.linalg.pinv(gram) @ np.einsum("uti,ut->ui", z[..., 1:], rest)[..., None]
+        rest = rest - (z[..., 1:] @ beta)[..., 0]
+    return np.square(rest).sum(axis=1) <= FLAT * size * np.maximum(known.sum(axis=1), 1) + 1e-300
+
+
+def _fitted_alike(
+    polynomials: Polynomials, columns: np.ndarray, there: np.ndarray, start: np.ndarray, careful: bool
+) -> tuple[np.ndarray, ...]:
+    starts, count, size = start.shape
+    known = there.astype(np.float64)
+
+    def evaluate(trial: np.ndarray, problem: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = problem % count
+        value, gradient = value_and_gradient(polynomials, careful, trial.T, columns[rows], known[rows])
+        return np.asarray(value), np.asarray(gradient).T
+
+    sizes = padded_sizes(starts * count, AT_ONCE)
+    if size:
+        search = minimised(evaluate, start.reshape(-1, size), sizes, units=count)
+        free, _ = best_of(search, starts)
+    else:
+        free = start[0]
+    parts = []
+    for first in range(0, count, sizes[0]):
+        rows = np.arange(first, min(first + sizes[0], count))
+        asked = np.resize(rows, sizes[0])
+        own = estimates(polynomials, careful, free[asked].T, columns[asked], known[asked])
+        parts.append([np.asarray(one)[: len(rows)] for one in own])
+    regression, variance, log_likelihood, observations = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
+    return free, regression, variance, log_likelihood, observations
+
+
+@tf.function(jit_compile=True)
+def value_and_gradient(
+    polynomials: Polynomials, careful: bool, free: Any, columns: Any, known: Any
+) -> tuple[Any, Any]:
+    """Mean negative log likelihood `[U]` but for a constant, and its gradient `[size, U]`, at `free` `[size, U]`."""
+    with tf.GradientTape() as tape:
+        tape.watch(free)
+        value, *_ = _concentrated(polynomials, careful, free, columns, known)
+        total = tf.reduce_sum(tf.where(tf.math.is_finite(value), value, tf.zeros_like(value)))
+    return value, tape.gradient(total, free)
+
+
+@tf.function(jit_compile=True)
+def estimates(
+    polynomials: Polynomials, careful: bool, free: Any, columns: Any, known: Any
+) -> tuple[Any, ...]:
+    """Regression `[U, k]`, variance, log likelihood in nats and how many values it is of, `[U]`."""
+    value, beta, variance, count = _concentrated(polynomials, careful, free, columns, known)
+    nats = -count * (value + 0.5 * (np.log(2 * np.pi) + 1))
+    regression = tf.stack(beta, -1) if beta else tf.zeros((tf.shape(columns)[0], 0), columns.dtype)
+    return regression, variance, nats, count
+
+
+def _concentrated(
+    polynomials: Polynomials, careful: bool, free: Any, columns: Any, known: Any
+) -> tuple[Any, ...]:
+    process = polynomials.process(free)
+    if not polynomials.size:  # nothing is free: the shape comes from the data
+        process = _white(process, columns)
+    columns = tf.transpose(columns, (1, 2, 0))  # [T, 1 + k, U]
+    there = tf.transpose(known) > 0
+    v, f, counted = whitened(process, columns, there, careful)
+    weight = tf.cast(counted, v.dtype)
+    beta = [tf.stop_gradient(one) for one in _least_squares(v, weight / f)]
+    error = v[:, 0] - sum((b * v[:, j + 1] for j, b in enumerate(beta)), tf.zeros_like(v[:, 0]))
+    count = tf.reduce_sum(weight, 0)
+    most = tf.maximum(count, 1)
+    variance = tf.reduce_sum(weight * tf.square(error) / f, 0) / most
+    value = 0.5 * (tf.math.log(variance) + tf.reduce_sum(weight * tf.math.log(f), 0) / most)
+    return value, beta, variance, count
+
+
+def _white(process: Process, columns: Any) -> Process:
+    empty = tf.zeros((0, columns.shape[0]), columns.dtype)
+    return Process(empty, empty, process.delta)
+
+
+def _least_squares(v: Any, weight: Any) -> list[Any]:
+    """Coefficients of column 0 of `v` `[T, 1 + k, U]` on the others, a list of k `[U]`: Gaussian elimination written
+    out, for XLA takes seconds to compile a factorisation. The matrix is positive definite: no pivots."""
+    k = v.shape[1] - 1
+    rows = [
+        [tf.reduce_sum(weight * v[:, i + 1] * v[:, (j + 1) % (k + 1)], 0) for j in range(k + 1)]
+        for i in range(k)
+    ]
+    for i in range(k):
+        for below in range(i + 1, k):
+            factor = rows[below][i] / rows[i][i]
+            rows[below] = [low - factor * high for low, high in zip(rows[below], rows[i], strict=True)]
+    beta: list[Any] = []
+    for i in range(k - 1, -1, -1):
+        rest = rows[i][k] - sum((rows[i][i + 1 + j] * b for j, b in enumerate(beta)), 0.0)
+        beta.insert(0, rest / rows[i][i])
+    return beta
