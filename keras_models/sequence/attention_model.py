@@ -71,7 +71,8 @@ class AttentionModel(GenerativeModel):
         pairs = list(zip(self.weights, model.weights, strict=False))
         different = [mine.path for mine, theirs in pairs if mine.shape != theirs.shape]
         if different or len(self.weights) != len(model.weights):
-            which = different[0] if different else "the number of layers"
+            layers = len(self.weights) != len(model.weights)
+            which = "the number of layers" if layers else different[0]
             raise ValueError(
                 f"the checkpoint's config has other shapes ({which}): set model.config to its own"
             )

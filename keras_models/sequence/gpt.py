@@ -182,7 +182,10 @@ class GenerativePretrainedTransformer(AttentionModel):
             tf.constant(symbols), tf.constant(given, tf.int32), tf.constant(end), tf.constant(noise),
             tf.constant(table), choice.numbers, program=choice.program, reads=max(given[: len(texts)]) > 0,
         )  # fmt: skip
-        return [row[begin : int(end)] for row, begin in zip(found.numpy(), given, strict=False)]
+        return [
+            row[begin : int(end)]
+            for row, begin in zip(found.numpy()[: len(texts)], given[: len(texts)], strict=True)
+        ]
 
     @tf.function(jit_compile=True, autograph=False)
     def _write(

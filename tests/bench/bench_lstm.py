@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 VOCABULARY, EMBEDDING, UNITS, BATCH, LENGTH = 65, 128, 256, 32, 100
 PEERS = ("ours", "keras", "torch")
@@ -81,14 +82,14 @@ def torch(cell: str, steps: int) -> Steps:
     return run
 
 
-def symbols(length: int):
+def symbols(length: int) -> Any:
     """Random symbols int32 `[BATCH, length]`."""
     import numpy as np
 
     return np.random.default_rng(0).integers(0, VOCABULARY, (BATCH, length)).astype("int32")
 
 
-def fit(model, n: int, batch) -> None:
+def fit(model: Any, n: int, batch: Any) -> None:
     """`n` steps on one batch."""
     import tensorflow as tf
 
@@ -126,7 +127,7 @@ def main() -> None:
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3"}
     pythons = {"ours": sys.executable, "keras": sys.executable, "torch": given.torch}
     options = ["--cell", given.cell, "--steps", str(given.steps)]
-    peers = {
+    peers: dict[str, Any] = {
         name: subprocess.Popen(
             [python, __file__, "--worker", name, *options],
             env=environment,
