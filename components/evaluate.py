@@ -71,10 +71,11 @@ def evaluate(
         }
         found["verdict"] = decide(found, gates)
         measured = own.splits["validation"]
+        few = count < data.count("validation")  # else it is for lack of data that there is no interval
         waits = [  # for samples: not for data, of which there will be no more
             name
             for name in undecided(found["verdict"])
-            if not METRICS[name].likelihood and name in measured and measured[name].estimable
+            if not METRICS[name].likelihood and name in measured and (measured[name].estimable or few)
         ]
         if found["verdict"]["outcome"] != "inconclusive" or not waits or count >= settings.most_samples:
             break

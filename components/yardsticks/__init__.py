@@ -30,6 +30,7 @@ from components.metrics.intervals import Estimate
 from components.modalities import modalities
 from components.settings import EvaluateSettings
 
+COPYING = ("copy_", "training_overlap_", "longest_training_run", "authentic_share")
 Arrays = dict[str, np.ndarray]
 Metrics = dict[str, Estimate]
 
@@ -72,11 +73,7 @@ class Base:
 
     def reference(self, split: str, count: int) -> Judged:
         """See the module."""
-        found = self.judge(self.data["train"]["x"][:count], split)
-        for metrics in [found.metrics, *found.slices.values()]:
-            for name in [name for name in metrics if name.startswith("copy_")]:
-                del metrics[name]  # training examples are copies of training examples
-        return found
+        return without_copies(self.judge(self.data["train"]["x"][:count], split))
 
     def sizes(self, split: str) -> np.ndarray | None:
         """See the module."""
@@ -88,6 +85,14 @@ class Base:
 
     def save(self, folder: Path) -> None:
         """See the module."""
+
+
+def without_copies(found: Judged) -> Judged:
+    """What was measured of training examples, without what only says that they are training examples."""
+    for metrics in [found.metrics, *found.slices.values()]:
+        for name in [name for name in metrics if name.startswith(COPYING)]:
+            del metrics[name]
+    return found
 
 
 def yardstick_of(examples: Examples) -> ModuleType:

@@ -12,6 +12,7 @@ from components.yardsticks import Base, Judged
 
 USERS = 1_000  # most users whose recommendations are looked at
 PLACES = 10  # of a ranking that count
+PAIRS_AT_ONCE = 250_000  # of a user and an item, whose ratings are predicted in one call
 LIKED = 0.7  # of the way up the scale: from here on a rating says that an item was worth recommending
 
 
@@ -28,7 +29,8 @@ class Yardstick(Base):
         """See components.yardsticks."""
         if not hasattr(model, "predict_rating"):
             return Judged(notes={"rmse": f"family '{model.family}' predicts no ratings"})
-        train, held = self.data["train"], self.data[split]
+        known = self.examples.arrays("train")["x"]  # all of it, or what a user knows would be recommended
+        held = self.data[split]
         user, item = held["x"].T
         found = rating_metrics(
             user,
@@ -37,7 +39,7 @@ class Yardstick(Base):
             np.asarray(model.predict_rating(held["x"])),
             relevant=self.encoding["lowest"] + LIKED * (self.encoding["highest"] - self.encoding["lowest"]),
             k=PLACES,
-            **self._recommendations(model, train["x"], user),
+            **self._recommendations(model, known, user),
             seed=self.settings.seed,
         )
         protocol = {"n": len(held["x"]), "places": PLACES}
@@ -49,13 +51,21 @@ class Yardstick(Base):
         items = self.spec.items
         if not len(to) or items <= PLACES:
             return {}
+        rated = known[np.argsort(known[:, 0], kind="stable")]
         lists = []
-        for one in to:
-            pairs = np.stack([np.full(items, one), np.arange(items)], axis=1).astype(np.int32)
-            scores = np.asarray(model.predict_rating(pairs), np.float64).reshape(1, items)
-            seen = np.zeros((1, items), bool)
-            seen[0, known[known[:, 0] == one, 1]] = True
-            seen[0, 0] = True  # the unknown item
-            lists.append(top_items(scores, seen, PLACES)[0])
+        each = max(1, PAIRS_AT_ONCE // items)
+        for some in (to[start : start + each] for start in range(0, len(to), each)):
+            pairs = np.stack([np.repeat(some, items), np.tile(np.arange(items), len(some))], axis=1)
+            scores = np.asarray(model.predict_rating(pairs.astype(np.int32)), np.float64)
+            lists.append(top_items(scores.reshape(len(some), items), _seen(rated, some, items), PLACES))
         popularity = np.bincount(known[:, 1], minlength=items)
-        return {"recommended": np.array(lists), "recommended_to": to, "popularity": popularity}
+        return {"recommended": np.concatenate(lists), "recommended_to": to, "popularity": popularity}
+
+
+def _seen(rated: np.ndarray, users: np.ndarray, items: int) -> np.ndarray:
+    """Which items each of `users` rated, bool `[users, items]`; `rated` `[n, 2]` is in order of users."""
+    first, last = (np.searchsorted(rated[:, 0], users, side) for side in ("left", "right"))
+    seen = np.zeros((len(users), items), bool)
+    for row, start, end in zip(seen, first, last, strict=True):
+        row[rated[start:end, 1]] = True
+    return seen

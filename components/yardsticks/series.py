@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -45,23 +46,39 @@ class Yardstick(Base):
             return Judged()
         held = self.data[split]
         steps = max(1, round(self.settings.horizon * self.spec.shape[0]))
-        whole = np.flatnonzero(held["length"] == self.spec.shape[0])
-        whole = whole[np.lexsort((held["offset"][whole], held["series"][whole]))][:FORECAST]
-        if not len(whole):
-            return Judged(notes={"crps": f"no window of the {split} split is of full length"})
-        x = np.where(held["mask"][whole] > 0, held["x"][whole], np.nan)
+        rows = self._forecastable(held, steps)
+        if not len(rows):
+            why = f"no window of the {split} split is whole and seen on both sides of its last {steps} steps"
+            return Judged(notes={"crps": why})
+        x = np.where(held["mask"][rows] > 0, held["x"][rows], np.nan)
         known = x[:, :-steps]
-        drawn = model.forecast(known, steps, samples=MEMBERS, seed=self.settings.seed)
+        names = [name for name in ("covariates", "series") if name in held]
+        beside = {str(name): held[name][rows] for name in names}
+        try:
+            drawn = _forecast(model, known, steps, beside, self.settings.seed)
+        except ValueError as error:  # too short a history for this model, say
+            return Judged(notes={"crps": str(error)})
         found = forecast_metrics(
             unscaled(x[:, -steps:], self.encoding),
             unscaled(drawn, self.encoding),
             unscaled(known, self.encoding),
             self.settings.season,
-            series=held["series"][whole],
+            series=held["series"][rows],
             seed=self.settings.seed,
         )
-        protocol = {"n": len(whole), "horizon": steps, "members": MEMBERS, "season": self.settings.season}
+        protocol = {"n": len(rows), "horizon": steps, "members": MEMBERS, "season": self.settings.season}
         return Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
+
+    def _forecastable(self, held: dict[str, np.ndarray], steps: int) -> np.ndarray:
+        """Rows of whole windows, series by series in order of time, evenly over them all. Their last steps
+        are this split's own, not the part before it that leads in, and something is seen on both sides."""
+        length = self.spec.shape[0]
+        seen = held["mask"] > 0
+        kept = (held["length"] == length) & (held["context"] <= length - steps)
+        kept &= seen[:, :-steps].any(axis=(1, 2)) & seen[:, -steps:].any(axis=(1, 2))
+        rows = np.flatnonzero(kept)
+        rows = rows[np.lexsort((held["offset"][rows], held["series"][rows]))]
+        return rows if len(rows) <= FORECAST else rows[np.arange(FORECAST) * len(rows) // FORECAST]
 
     def slices_of(self, split: str) -> dict[str, np.ndarray]:
         """See components.yardsticks: the series."""
@@ -71,3 +88,13 @@ class Yardstick(Base):
         if len(present) < 2:
             return {}
         return {f"series {names[i]}": np.flatnonzero(number == i) for i in present[:MOST_SLICES]}
+
+
+def _forecast(
+    model: Any, known: np.ndarray, steps: int, beside: dict[str, np.ndarray], seed: int
+) -> np.ndarray:
+    """Members `[MEMBERS, n, steps, c]`; of `beside` the model is given what it asks for."""
+    taken = inspect.signature(model.forecast).parameters
+    anything = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+    options = {name: rows for name, rows in beside.items() if anything or name in taken}
+    return np.asarray(model.forecast(known, steps, samples=MEMBERS, seed=seed, **options))

@@ -12,12 +12,13 @@ from components.metrics.intervals import Estimate
 from components.metrics.ngrams import Sequences
 from components.metrics.text import text_metrics
 from components.metrics.two_sample import classifier_two_sample
-from components.text_units import unit_of
+from components.text_units import Bytes, Characters, PairEncoding, Unit, Words, unit_of
 from components.yardsticks import Base, Judged
 
 TRAINING_TOKENS = 2_000_000  # most that copies are looked for among
 SYMBOLS, PAIRED = 40, 8  # commonest symbols, of which pairs: what a classifier tells texts apart by
 HELD_OUT_TOKENS = 500_000  # most that samples are compared with
+UNSPELT = 0.001  # share of tokens unknown to a model from which it does not spell the text
 
 
 class Yardstick(Base):
@@ -42,13 +43,32 @@ class Yardstick(Base):
             "real": len(real),
             "training": len(known),
         }
-        return Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
+        judged = Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
+        unknown = self._unknown(held)
+        if unknown > UNSPELT:
+            judged.notes["bits_per_byte"] = (
+                f"{unknown:.1%} of the held-out tokens are unknown to the vocabulary: a model of it does not spell "
+                "the text"
+            )
+        return judged
 
-    def sizes(self, split: str) -> np.ndarray:
-        """See components.yardsticks."""
+    def sizes(self, split: str) -> np.ndarray | None:
+        """See components.yardsticks. Bytes are those that each token stands for, so that they add up to the
+        text wherever a window cuts it; None where more than UNSPELT of the tokens are unknown words."""
         unit = unit_of(self.encoding)
-        rows = zip(self.data[split]["x"], self.data[split]["length"], strict=True)
-        return np.array([len(unit.text(x[:length].tolist()).encode()) for x, length in rows], np.int64)
+        tokens = self._sequences(split)
+        if self._unknown(tokens) > UNSPELT:
+            return None
+        space = len(unit.space.encode()) if isinstance(unit, Words) else 0
+        own = symbol_bytes(unit)[tokens.tokens] + space
+        return np.bincount(tokens.owner, own, len(tokens)).astype(np.int64) - space * (tokens.lengths > 0)
+
+    def _unknown(self, tokens: Sequences) -> float:
+        """The share of tokens that stand for what the training split lacks."""
+        unit = unit_of(self.encoding)
+        if not isinstance(unit, Words | Characters):
+            return 0.0
+        return float((tokens.tokens == 0).mean()) if len(tokens.tokens) else 0.0
 
     def _sequences(self, split: str) -> Sequences:
         return Sequences.of(self.data[split]["x"], self.data[split]["length"])
@@ -67,6 +87,23 @@ def shares(sequences: Sequences, symbols: np.ndarray) -> np.ndarray:
     pair = (found[:-1] < PAIRED) & (found[1:] < PAIRED) & (owner[:-1] == owner[1:])
     np.add.at(counts, (owner[:-1][pair], len(symbols) + found[:-1][pair] * PAIRED + found[1:][pair]), 1)
     return counts / np.maximum(sequences.lengths, 1)[:, None]
+
+
+def symbol_bytes(unit: Unit) -> np.ndarray:
+    """Bytes of UTF-8 that each symbol stands for, int64 `[unit.size]`: 0 for padding."""
+    if isinstance(unit, Bytes):
+        found = np.ones(unit.size, np.int64)
+    elif isinstance(unit, PairEncoding):  # whose tokens are written with one character a byte
+        names = (unit.tokenizer.id_to_token(number) for number in range(unit.size - 1))
+        found = np.array([0, *(len(name) for name in names)], np.int64)
+    else:
+        assert isinstance(unit, Characters | Words)
+        found = np.array(
+            [len(symbol.encode("utf-8", "surrogatepass")) for symbol in unit.vocabulary], np.int64
+        )
+    if not isinstance(unit, Characters):  # there the padding is the unknown character too, which is one
+        found[unit.padding] = 0
+    return found
 
 
 def lengths(samples: np.ndarray, padding: int) -> np.ndarray:
