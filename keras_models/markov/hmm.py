@@ -25,7 +25,7 @@ from keras_models.markov import hmm_programs as programs
 from keras_models.markov import hmm_structure as structure
 from keras_models.markov.hmm_candidate import Candidate, counts_of_tags
 from keras_models.markov.hmm_emissions import invert
-from keras_models.markov.hmm_inputs import checked, emission_of, sequences, states_of
+from keras_models.markov.hmm_inputs import PARTIAL, checked, emission_of, partial_steps, sequences, states_of
 
 
 class Config(FamilyConfig):
@@ -106,6 +106,15 @@ class HiddenMarkovModel(GenerativeModel):
         number = {"trainable": False, "dtype": "float64", "initializer": "zeros"}
         if emission.begins:
             self.begun = self.add_weight(name="begun", shape=(), aggregation="only_first_replica", **number)
+        if config.emission == "full_gaussian":
+            self.partial = self.add_weight(
+                name="partial",
+                shape=(),
+                dtype="int64",
+                initializer="zeros",
+                trainable=False,
+                aggregation="sum",
+            )
         if config.restarts > 1:
             self.trials = self.add_weight(name="trials", shape=(), **number)
             one = {"shape": (config.restarts,), "aggregation": "sum", **number}
@@ -127,6 +136,8 @@ class HiddenMarkovModel(GenerativeModel):
         of tags, per tagged symbol with its tag."""
         x, mask, length = sequences(self.chain.emission, batch["x"], batch.get("length"), batch.get("mask"))
         steps = tf.cast(tf.reduce_sum(length), tf.float64)
+        if self.config.emission == "full_gaussian":
+            self.partial.value.assign_add(partial_steps(self.chain.emission, mask))
         if self.config.learner == "tags":
             total = self._count_tags(x, batch["tags"], length)
         else:
@@ -166,7 +177,13 @@ class HiddenMarkovModel(GenerativeModel):
         return self.candidates[0].log_of(counts)
 
     def end_epoch(self) -> None:
-        """M-step: counts become parameters. While starts are tried, the likeliest comes first."""
+        """M-step: counts become parameters. While starts are tried, the likeliest comes first.
+
+        Raises:
+            ValueError: emission full_gaussian met steps of which some channels are missing.
+        """
+        if self.config.emission == "full_gaussian" and int(self.partial):
+            raise ValueError(PARTIAL)
         if self.config.learner == "gradient":
             return
         trying = self.config.restarts > 1 and float(self.trials) < self.config.trial_epochs

@@ -49,13 +49,18 @@ class Emission:
         """Parameters at random."""
         raise NotImplementedError
 
-    def begin(self, steps: Any, picks: Any) -> tuple[Any, ...]:
-        """First parameters from observed steps `[n, size]`, of which `picks` `[rows, size]` are some."""
+    def begin(self, mean: Any, variance: Any, picks: Any) -> tuple[Any, ...]:
+        """First parameters from the mean and the variance of all steps, both `[size]`, and from some steps,
+        `picks` `[rows, size]`."""
         raise NotImplementedError
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
         """See the module; entries where `mask` is 0 say nothing."""
         raise NotImplementedError
+
+    def log_evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
+        """The logarithm of the evidence."""
+        return self.evidence(parameters, x, mask)
 
     def statistics(self, parameters: Any, gamma: Any, x: Any, mask: Any) -> tuple[Any, ...]:
         """See the module."""
@@ -110,10 +115,17 @@ class Categorical(Emission):
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
         """See Emission; 0 for symbols outside of the vocabulary."""
+        return self._looked_up(parameters[0], x, 0.0)
+
+    def log_evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
+        """See Emission: the logarithm of the table, not of what is looked up in it."""
+        return self._looked_up(log(parameters[0]), x, -np.inf)
+
+    def _looked_up(self, table: Any, x: Any, outside: float) -> Any:
         x = tf.transpose(x)
-        inside = tf.cast(tf.equal(x, self._inside(x)), parameters[0].dtype)
-        rows = tf.gather(tf.transpose(parameters[0]), self._inside(x))  # [T, B, K]
-        return tf.transpose(rows, (0, 2, 1)) * inside[:, None, :]
+        inside = tf.equal(x, self._inside(x))[:, None, :]
+        rows = tf.transpose(tf.gather(tf.transpose(table), self._inside(x)), (0, 2, 1))  # [T, K, B]
+        return tf.where(inside, rows, tf.constant(outside, table.dtype))
 
     def statistics(self, parameters: Any, gamma: Any, x: Any, mask: Any) -> tuple[Any, ...]:
         """Expected number of each symbol `[K, V]`."""
@@ -173,9 +185,9 @@ class Bernoulli(Emission):
         """See Emission."""
         return (random.beta(concentration, concentration, (self.rows, self.size)),)
 
-    def begin(self, steps: Any, picks: Any) -> tuple[Any, ...]:
+    def begin(self, mean: Any, variance: Any, picks: Any) -> tuple[Any, ...]:
         """Halfway between a step and the mean of all, and away from 0 and 1."""
-        return (0.01 + 0.98 * (picks + tf.reduce_mean(steps, axis=0)) / 2,)
+        return (0.01 + 0.98 * (picks + mean) / 2,)
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
         """See Emission; −inf where a pitch sounds that cannot, or one is silent that always sounds."""
@@ -249,9 +261,9 @@ class Poisson(Emission):
         """See Emission."""
         return (random.gamma(1.0, 1.0, (self.rows, self.size)) + 0.1,)
 
-    def begin(self, steps: Any, picks: Any) -> tuple[Any, ...]:
+    def begin(self, mean: Any, variance: Any, picks: Any) -> tuple[Any, ...]:
         """Halfway between a step and the mean of all, and above 0."""
-        return ((picks + tf.reduce_mean(steps, axis=0)) / 2 + 0.01,)
+        return ((picks + mean) / 2 + 0.01,)
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
         """See Emission; −inf for what is no count, and for counts above 0 at rate 0."""

@@ -49,10 +49,9 @@ class Gaussian(Emission):
         """See Emission."""
         return random.normal(0, 1, (self.rows, self.size)), np.ones((self.rows, self.size))
 
-    def begin(self, steps: Any, picks: Any) -> tuple[Any, ...]:
+    def begin(self, mean: Any, variance: Any, picks: Any) -> tuple[Any, ...]:
         """Means are steps, variances those of all."""
-        variance = tf.math.reduce_variance(steps, axis=0) + SMALLEST_VARIANCE
-        return picks, tf.zeros_like(picks) + variance
+        return picks, tf.zeros_like(picks) + variance + SMALLEST_VARIANCE
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
         """See Emission."""
@@ -136,9 +135,9 @@ class FullGaussian(Emission):
         unit = np.tile(np.eye(self.size), (self.rows, 1, 1))
         return random.normal(0, 1, (self.rows, self.size)), unit
 
-    def begin(self, steps: Any, picks: Any) -> tuple[Any, ...]:
+    def begin(self, mean: Any, variance: Any, picks: Any) -> tuple[Any, ...]:
         """Means are steps, variances those of all."""
-        spread = tf.math.reduce_std(steps, axis=0) + math.sqrt(SMALLEST_VARIANCE)
+        spread = tf.sqrt(variance + SMALLEST_VARIANCE)
         return picks, tf.tile(tf.linalg.diag(spread)[None], (self.rows, 1, 1))
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
@@ -245,12 +244,11 @@ class GaussianMixture(Emission):
         mean, variance, weight = self.shapes()
         return random.normal(0, 1, mean), np.ones(variance), np.full(weight, 1 / self.components)
 
-    def begin(self, steps: Any, picks: Any) -> tuple[Any, ...]:
+    def begin(self, mean: Any, variance: Any, picks: Any) -> tuple[Any, ...]:
         """A step for the mean of each state, its components apart from it by turns."""
-        spread = tf.math.reduce_std(steps, axis=0)
-        turn = tf.cast(tf.linspace(-1.0, 1.0, self.components), picks.dtype)[:, None] * spread / 2
+        turn = tf.cast(tf.linspace(-1.0, 1.0, self.components), picks.dtype)[:, None] * tf.sqrt(variance) / 2
         mean = picks[:, None, :] + turn
-        variance = tf.zeros_like(mean) + spread * spread + SMALLEST_VARIANCE
+        variance = tf.zeros_like(mean) + variance + SMALLEST_VARIANCE
         return mean, variance, tf.fill((self.rows, self.components), tf.cast(1 / self.components, mean.dtype))
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:

@@ -63,17 +63,15 @@ def sequences(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, 
     length = full if length is None else tf.cast(length, tf.int32)
     if isinstance(emission, Categorical | Bernoulli) or mask is None:
         return x, None, length
-    mask = tf.convert_to_tensor(mask)
-    if isinstance(emission, FullGaussian):
-        _check_whole_steps(mask > 0)
-    return x, mask, length
+    return x, tf.convert_to_tensor(mask), length
 
 
 def checked(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, Any, Any]:
     """See sequences.
 
     Raises:
-        ValueError: shapes that do not fit each other, or a length that is not in 1..T.
+        ValueError: shapes that do not fit each other, a length that is not in 1..T, or steps of which some
+            channels are missing that full_gaussian needs.
     """
     x = tf.convert_to_tensor(x)
     wide = not isinstance(emission, Categorical)
@@ -86,15 +84,18 @@ def checked(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, An
         raise ValueError(f"mask has the shape of x, {x.shape}, and its shape is {np.shape(mask)}")
     x, mask, length = sequences(emission, x, length, mask)
     if tf.executing_eagerly():
+        if int(partial_steps(emission, mask)):
+            raise ValueError(PARTIAL)
         outside = [int(n) for n in length if not 1 <= n <= x.shape[1]]
         if outside:
             raise ValueError(f"every length is in 1..{x.shape[1]}, and one is {outside[0]}")
     return x, mask, length
 
 
-def _check_whole_steps(seen: Any) -> None:
-    """Raises ValueError, of a compiled program InvalidArgumentError, where a step lacks some channels only."""
-    partial = tf.reduce_any(tf.reduce_any(seen, axis=-1) & ~tf.reduce_all(seen, axis=-1))
-    if tf.executing_eagerly() and bool(partial):
-        raise ValueError(PARTIAL)
-    tf.debugging.assert_equal(partial, False, message=PARTIAL)
+def partial_steps(emission: Emission, mask: Any) -> Any:
+    """Number of steps, int64, that miss some channels and not all, where the emission cannot sum over them."""
+    if mask is None or not isinstance(emission, FullGaussian):
+        return tf.constant(0, tf.int64)
+    seen = mask > 0
+    partial = tf.reduce_any(seen, axis=-1) & ~tf.reduce_all(seen, axis=-1)
+    return tf.reduce_sum(tf.cast(partial, tf.int64))

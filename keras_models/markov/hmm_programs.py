@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_models.markov.hmm_emissions import Emission
-from keras_models.markov.hmm_recursions import Filtered, filtered, likeliest, log, smoothed
+from keras_models.markov.hmm_recursions import Filtered, filtered, likeliest, smoothed
 
 Program = Callable[..., Any]
 
@@ -29,15 +29,17 @@ class Chain:
     tie: int = 1
     precision: str = "float64"
 
-    def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
+    def evidence(self, parameters: Any, x: Any, mask: Any, logarithmic: bool = False) -> Any:
         """See hmm_recursions."""
-        found = self.emission.evidence(parameters[2:], x, mask)
+        of = self.emission.log_evidence if logarithmic else self.emission.evidence
+        found = of(parameters[2:], x, mask)
         return found if self.tie == 1 else tf.repeat(found, self.tie, axis=1)
 
     def filter(self, parameters: Any, x: Any, mask: Any, length: Any) -> Filtered:
         """See hmm_recursions."""
         evidence = self.evidence(parameters, x, mask)
-        return filtered(*parameters[:2], evidence, length, logarithmic=self.emission.logarithmic)
+        logarithmic = self.emission.logarithmic
+        return filtered(parameters[0], parameters[1], evidence, length, logarithmic=logarithmic)
 
     def smooth(self, parameters: Any, found: Filtered, length: Any) -> tuple[Any, Any]:
         """See hmm_recursions."""
@@ -106,10 +108,8 @@ def smooth_states(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any)
 @compiled
 def viterbi(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Any, Any]:
     """The likeliest path int32 `[B, T]`, −1 behind the end, and its log p(x, path) `[B]`."""
-    evidence = chain.evidence(parameters, x, mask)
-    if not chain.emission.logarithmic:
-        evidence = log(evidence)
-    path, score = likeliest(*parameters[:2], evidence, length)
+    evidence = chain.evidence(parameters, x, mask, logarithmic=True)
+    path, score = likeliest(parameters[0], parameters[1], evidence, length)
     path = tf.where(tf.range(tf.shape(path)[0])[:, None] < length, path, -1)
     return tf.transpose(path), score
 

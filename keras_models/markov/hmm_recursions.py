@@ -86,7 +86,7 @@ def smoothed(transition: Any, found: Filtered, length: Any) -> tuple[Any, Any]:
         now = kept(states[t])
         onward = tf.where(tf.equal(now, 0), tf.zeros_like(now), _product(transition, ratio, transposed=False))
         gamma = tf.where(tf.equal(t + 1, length), now, now * onward)
-        pairs += tf.matmul(now, ratio, transpose_b=True)  # without its factor transition
+        pairs += _outer(now, ratio)  # without its factor transition
         return t - 1, gamma, pairs, every.write(t, gamma)
 
     ends = tf.reduce_sum(states[last], axis=0) > 0  # filtered states stay 0 once a step is impossible
@@ -161,3 +161,10 @@ def _product(transition: Any, states: Any, *, transposed: bool) -> Any:
     if transposed:
         return tf.reduce_sum(transition[:, :, None] * states[:, None, :], axis=0)
     return tf.reduce_sum(transition[:, :, None] * states[None, :, :], axis=1)
+
+
+def _outer(left: Any, right: Any) -> Any:
+    """The products `[K, K]` of `[K, B]` and `[K, B]`, summed over the batch."""
+    if left.shape[1] == 1:  # of one sequence no sum, and a call of the matrix product costs more than it
+        return left * tf.transpose(right)
+    return tf.matmul(left, right, transpose_b=True)

@@ -32,16 +32,24 @@ def maximum(before: np.ndarray, counts: np.ndarray, where: np.ndarray, prior: fl
 
 
 def begun(emission: Emission, x: Any, mask: Any, length: Any, seed: tuple[int, int]) -> tuple[Any, ...]:
-    """First parameters of an emission: each state begins at a step of the first batch, picked at random."""
-    x = tf.cast(x, tf.float64)
-    inside = tf.range(tf.shape(x)[1])[None, :] < length[:, None]
+    """First parameters of an emission: each state begins at a step of the first batch, picked at random among
+    those that miss least. What such a step lacks is the channel's mean."""
+    x = tf.reshape(tf.cast(x, tf.float64), (-1, emission.size))
+    inside = tf.reshape(
+        tf.range(tf.size(x) // emission.size // tf.size(length))[None, :] < length[:, None], [-1]
+    )
+    seen = tf.cast(tf.repeat(inside[:, None], emission.size, axis=1), tf.float64)
     if mask is not None:
-        inside = tf.logical_and(inside, tf.reduce_all(mask > 0, axis=-1))
-    steps = tf.boolean_mask(x, inside)
-    steps = tf.cond(tf.shape(steps)[0] > 0, lambda: steps, lambda: tf.zeros((1, emission.size), tf.float64))
-    order = tf.argsort(tf.random.stateless_uniform(tf.shape(steps)[:1], seed))
-    picks = tf.gather(steps, tf.gather(order, tf.range(emission.rows) % tf.shape(steps)[0]))
-    return emission.begin(steps, picks)
+        seen *= tf.cast(tf.reshape(mask, tf.shape(x)) > 0, tf.float64)
+    count = tf.maximum(tf.reduce_sum(seen, axis=0), 1)
+    mean = tf.reduce_sum(tf.where(seen > 0, x, 0.0), axis=0) / count
+    away = tf.where(seen > 0, x - mean, 0.0)
+    variance = tf.reduce_sum(away * away, axis=0) / count
+    whole = tf.reduce_sum(seen, axis=1)
+    order = tf.argsort(tf.random.stateless_uniform(tf.shape(whole), seed, dtype=tf.float64) - whole)
+    steps = tf.maximum(tf.reduce_sum(tf.cast(tf.equal(whole, tf.reduce_max(whole)), tf.int32)), 1)
+    picks = mean + tf.gather(away, tf.gather(order, tf.range(emission.rows) % steps))
+    return emission.begin(mean, variance, picks)
 
 
 def stationary(transition: np.ndarray) -> np.ndarray:

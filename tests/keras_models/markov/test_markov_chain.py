@@ -86,6 +86,21 @@ def test_samples_follow_the_chain():
     assert np.abs(share - expected).max() < 5 * math.sqrt(0.25 / len(drawn))
 
 
+def test_two_dice():
+    """The sums of two dice by themselves, in the proportions of chance: 3.2744 bits, and draws as likely."""
+    sums = np.add.outer(np.arange(6), np.arange(6)).ravel()
+    spec = Spec(kind="tokens", shape=(1,), vocabulary=11)
+    model = fit(np.tile(sums, 2000)[:, None], spec, order=0, batch_size=36_000)
+    p = np.bincount(sums) / 36
+    found = np.exp(model.log_prob(np.arange(11)[:, None]))
+    np.testing.assert_allclose(found, (2000 * 36 * p + 11 / 11) / (2000 * 36 + 11), rtol=1e-12)
+    assert -np.sum(p * np.log2(p)) == pytest.approx(3.274402, abs=1e-6)
+    nats = -np.asarray(model.log_prob(sums[:, None])).mean()
+    assert nats == pytest.approx(2.269642, abs=1e-4)
+    drawn = np.bincount(model.sample(36_000, seed=0)[:, 0], minlength=11)
+    assert np.sum((drawn - 36_000 * p) ** 2 / (36_000 * p)) < 29.6  # chi-squared of 10 degrees, 0.1 %
+
+
 def test_an_order_that_does_not_fit_is_refused_with_the_largest():
     spec = Spec(kind="tokens", shape=(9,), vocabulary=5000)
     config = keras_models.describe("markov_chain").config(order=5)
