@@ -4,6 +4,7 @@
         weights.safetensors  model.json       from which Mozart's own code rebuilds the model
         encoding.json                         how data become examples and samples become data
         statistics.json                       of the data it learnt from, for drift
+        optimizers.safetensors                where a recipe starts from its champion: to go on exactly
         provenance.json  evaluation.json      where it comes from, how it was measured
         golden.json                           hash of samples that whoever loads it can draw again
         card.md                               the model card
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import MANIFEST, explain_os_error, read_json, reading, seal, sha256_of, write_json
 from components.errors import IntegrityError, MozartError, announce, read_announcement
+from components.warm_start import OPTIMIZERS
 
 if TYPE_CHECKING:
     from keras_models.base import GenerativeModel
@@ -36,7 +38,8 @@ GOLDEN, CARD = "golden.json", "card.md"
 STATISTICS = "statistics.json"  # older bundles have none
 FROM_MODEL = ("weights.safetensors", "model.json", "encoding.json", STATISTICS, "provenance.json")
 FROM_EVALUATION = ("evaluation.json",)
-FILES = frozenset((*FROM_MODEL, *FROM_EVALUATION, GOLDEN, CARD, MANIFEST))  # nothing else, ever
+OPTIONAL = frozenset((STATISTICS, OPTIMIZERS))
+FILES = frozenset((*FROM_MODEL, *FROM_EVALUATION, GOLDEN, CARD, MANIFEST)) | OPTIONAL  # nothing else, ever
 GOLDEN_SEED, GOLDEN_COUNT = 20, 16
 STALE_SECONDS = 24 * 3600  # a temporary folder this old has no writer any more
 
@@ -52,6 +55,8 @@ def write_bundle(model: Path, evaluation: Path, destination_root: Path, name: st
     """
     sources = {file: model for file in FROM_MODEL} | {file: evaluation for file in FROM_EVALUATION}
     promised = {folder: reading(folder)["files"] for folder in (model, evaluation)}
+    if OPTIMIZERS in promised[model]:
+        sources[OPTIMIZERS] = model
     temporary = destination_root / f".{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         destination_root.mkdir(parents=True, exist_ok=True)
@@ -85,7 +90,7 @@ def check_bundle(folder: Path) -> dict[str, Any]:
     present = {entry.name for entry in folder.iterdir()}
     for name in sorted(present - FILES):
         raise IntegrityError(f"{folder / name} does not belong in a bundle (it holds data, never code)")
-    for name in sorted(FILES - {STATISTICS} - present):
+    for name in sorted(FILES - OPTIONAL - present):
         raise IntegrityError(f"{folder / name} is missing: the bundle was changed after it was published")
     if any((folder / name).is_symlink() for name in FILES):
         raise IntegrityError(f"{folder} holds a link where a file was published")

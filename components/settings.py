@@ -93,12 +93,22 @@ class TrainSettings(Settings):
     batch_size: int = Field(64, ge=1, le=65_536, description="examples in one step")
     seed: int = Field(0, ge=0, lt=2**31, description="of the initial weights, noise and data order")
     snapshot_steps: int = Field(500, ge=1, description="steps between snapshots to resume from")
+    warm_start: Literal["none", "champion"] = Field(
+        "none",
+        description="champion: begin with its weights and optimizers, where family, spec and config agree",
+    )
 
 
 class FloorSettings(ModelSettings):
     """A simple model trained on the same split, which the recipe's model is measured against."""
 
     train: TrainSettings = TrainSettings(epochs=1)
+
+    @model_validator(mode="after")
+    def _starts_cold(self) -> Self:
+        if self.train.warm_start != "none":
+            raise ValueError("a floor is trained anew each time: leave warm_start out")
+        return self
 
 
 class EvaluateSettings(Settings):

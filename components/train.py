@@ -2,6 +2,7 @@
 
 model/
   weights.safetensors  model.json    the model, its family, spec and config
+  optimizers.safetensors             their state, where the recipe starts from its champion
   encoding.json                      how to encode what comes in and decode what goes out
   statistics.json                    of the training split: later data are compared with it
   history.csv                        the learning curve, a row an epoch
@@ -21,23 +22,33 @@ from components.artifacts import fingerprint_of, write_json, writing
 from components.examples import Examples
 from components.home import home
 from components.provenance import code_version, environment, git_commit, now, versions
+from components.registry import Registry
 from components.settings import ModelSettings, TrainSettings
 from components.snapshot import Snapshots
+from components.warm_start import Start, save_optimizers, warm_start
 
 HISTORY = "history.csv"
 
 
 def train(
-    examples: Path, out: Path, model: ModelSettings, settings: TrainSettings, recipe: dict[str, Any]
+    examples: Path,
+    out: Path,
+    model: ModelSettings,
+    settings: TrainSettings,
+    recipe: dict[str, Any],
+    champion: str = "",
 ) -> dict[str, float]:
     """Trains the recipe's model into the folder `out` and returns the last row of its curve.
 
     A killed training goes on from its snapshot when it is called again with the same settings, data
     and code. Raises what `components.training.fit` raises.
+
+    Args:
+        champion: `NAME:VERSION` of the version that `train.warm_start` means; empty where there is none.
     """
     data = Examples(examples)
     key = fingerprint_of(
-        data.manifest["fingerprint"], model.model_dump(), settings.model_dump(), code_version()
+        data.manifest["fingerprint"], model.model_dump(), settings.model_dump(), code_version(), champion
     )
     snapshots = Snapshots(home() / "snapshots" / key)
 
@@ -45,9 +56,12 @@ def train(
     from keras_models.saving import save
 
     learner = make(model, data, settings.seed)
+    started = _start(learner, data, champion) if settings.warm_start == "champion" else None
     with writing(out, "train") as (folder, manifest):
         rows = fit(learner, data, settings, snapshots, folder / "tensorboard")
         save(learner, folder)
+        if started:
+            save_optimizers(learner, folder)
         write_json(folder / "encoding.json", data.encoding)
         shutil.copyfile(examples / "statistics.json", folder / "statistics.json")
         write_history(folder / HISTORY, rows)
@@ -62,12 +76,23 @@ def train(
                 "versions": versions(),
                 "environment": environment(),
                 "seed": settings.seed,
+                "start": started.told() if started else None,
                 "created": now(),
             },
         )
         manifest["fingerprint"] = key
     snapshots.clear()
     return rows[-1]
+
+
+def _start(learner: Any, data: Examples, champion: str) -> Start:
+    """The champion's weights, where there is one that they fit; and the log says so."""
+    started = Start("", reason="there is no champion yet")
+    if champion:
+        version = Registry(home()).resolve(champion)
+        started = warm_start(learner, data.encoding, version.bundle_path, champion)
+    print(started.sentence(), flush=True)
+    return started
 
 
 def make(model: ModelSettings, data: Examples, seed: int) -> Any:
