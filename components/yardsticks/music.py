@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from components.metrics.two_sample import classifier_two_sample
 from components.music_grids import VOICES
 from components.scores import Score
 from components.yardsticks import Base, Judged, without_copies
+from components.yardsticks.protocols import measured_on
 
 PIECES = 2_000  # most training examples that copies are looked for among
 HELD_OUT = 500  # most held-out examples that samples are compared with
@@ -41,8 +41,8 @@ class Yardstick(Base):
             found["classifier_accuracy"] = classifier_two_sample(*sides, seed=self.settings.seed)
         except DataError as error:  # fewer pieces than it takes
             found["classifier_accuracy"] = Estimate(math.nan, why=str(error))
-        protocol = {"form": self.encoding["form"], "real": len(real), "training": len(known)}
-        return Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
+        form = self.encoding["form"]
+        return Judged(measured_on(found, form=form, real=len(real), training=len(known)))
 
     def _scores(self, split: str, most: int) -> list[Score]:
         """The first examples of a split as scores, without their padding."""

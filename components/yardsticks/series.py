@@ -12,6 +12,7 @@ from components.metrics.forecasts import forecast_metrics
 from components.metrics.series import series_metrics
 from components.series_windows import unscaled
 from components.yardsticks import Base, Judged
+from components.yardsticks.protocols import measured_on
 
 TRAINING = 5_000  # most training windows that copies are looked for among
 MEMBERS = 100  # of a forecast
@@ -37,8 +38,8 @@ class Yardstick(Base):
             series=held["series"][order],
             seed=self.settings.seed,
         )
-        protocol = {"real": len(order), "training": min(len(train["x"]), TRAINING)}
-        return Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
+        training = min(len(train["x"]), TRAINING)
+        return Judged(measured_on(found, real=len(order), training=training))
 
     def of_model(self, model: Any, split: str) -> Judged:
         """See components.yardsticks: the last steps of held-out windows, forecast from the first ones."""

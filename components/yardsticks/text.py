@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from components.metrics.text import text_metrics
 from components.metrics.two_sample import classifier_two_sample
 from components.text_units import Bytes, Characters, PairEncoding, Unit, Words, unit_of
 from components.yardsticks import Base, Judged
+from components.yardsticks.protocols import measured_on
 
 TRAINING_TOKENS = 2_000_000  # most that copies are looked for among
 SYMBOLS, PAIRED = 40, 8  # commonest symbols, of which pairs: what a classifier tells texts apart by
@@ -38,12 +38,8 @@ class Yardstick(Base):
             found["classifier_accuracy"] = classifier_two_sample(*sides, seed=self.settings.seed)
         except DataError as error:  # fewer sequences than it takes
             found["classifier_accuracy"] = Estimate(math.nan, why=str(error))
-        protocol = {
-            "unit": self.encoding.get("unit", "characters"),
-            "real": len(real),
-            "training": len(known),
-        }
-        judged = Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
+        unit = self.encoding.get("unit", "characters")
+        judged = Judged(measured_on(found, unit=unit, real=len(real), training=len(known)))
         unknown = self._unknown(held)
         if unknown > UNSPELT:
             judged.notes["bits_per_byte"] = (
