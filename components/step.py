@@ -19,10 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from components.artifacts import explain_os_error, write_json
+from components.artifacts import explain_os_error, read_json, write_json
 from components.errors import MozartError, ResourceError, announce
 from components.home import home
+from components.resources import RUN
 from components.settings import DataSettings, EvaluateSettings, GateSettings, ModelSettings, TrainSettings
+from components.verdict import leave_word
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,15 +41,32 @@ def told(work: Callable[P, R]) -> Callable[P, R]:
         if os.environ.get(RUNNER):
             threading.Thread(target=_end_with_runner, daemon=True).start()
         try:
-            return work(*args, **kwargs)
-        except (MozartError, OSError) as error:
-            known = error if isinstance(error, MozartError) else disk_error(error)
-            if known is None:
+            done = work(*args, **kwargs)
+        except Exception as error:
+            known = disk_error(error) if isinstance(error, OSError) else error
+            leave_word(work.__name__, "failed", [str(known or error) or type(error).__name__])
+            if not isinstance(known, MozartError):
                 raise
             print(announce(known), flush=True)
             sys.exit(known.exit_code)
+        leave_word(work.__name__, *_outcome(work.__name__, done, args))
+        return done
 
     return run
+
+
+def _outcome(step: str, done: Any, given: tuple[Any, ...]) -> tuple[str, list[str]]:
+    """How a step ended, for the verdict of a run on a cluster, and a gate's reasons for a no."""
+    match step:
+        case "validate":
+            anomalies = read_json(Path(given[-1]) / "report.json")["anomalies"]
+            return done, [one["message"] for one in anomalies if one["severity"] == "error"]
+        case "evaluate":
+            reasons = read_json(Path(given[-2]) / "evaluation.json")["verdict"]["reasons"]
+            return done[0], [said for said in reasons if said.startswith(("failed:", "inconclusive:"))]
+        case "publish":
+            return "published", [done["message"]]
+    return "done", []
 
 
 def disk_error(error: OSError) -> ResourceError | None:
@@ -183,6 +202,32 @@ def publish(name: str, line: str, model: str, evaluation: str, out: str) -> dict
     from components.publish import publish
 
     return publish(Path(model), Path(evaluation), home(), name, Path(out), key=line)
+
+
+@told
+def look(
+    name: str, data: str, model: str, train: str, evaluate: str, gates: str, schema: str
+) -> tuple[str, str, str, str]:
+    """The champion to beat, the state of the source, the code and the mark of all: see `components.line`."""
+    from components.line import champion_to_beat, departure
+
+    blocks = {"name": name, "data": data, "model": model, "train": train}
+    found = departure({**blocks, "evaluate": evaluate, "gates": gates, "schema": schema})
+    champion = champion_to_beat(home(), name, found["line"])
+    return champion, found["source_state"], found["code_version"], found["line"]
+
+
+def finish(name: str, notify: str, state: str, error: str, out: str) -> str:
+    """How a run on a cluster ended: written, printed and told to whom the recipe names."""
+    from components.notify import NotifySettings
+    from components.notify import notify as tell
+    from components.verdict import keep, verdict_of
+
+    facts = verdict_of(name, os.environ.get(RUN, ""), state, error)
+    keep(facts, Path(out))
+    problems = tell(NotifySettings.parse(notify), facts)
+    print("\n".join([f"{facts['verdict']}: {name}", *facts["reasons"], *problems]), flush=True)
+    return facts["verdict"]
 
 
 def _keep(values: dict[str, float], file: str) -> dict[str, float]:

@@ -23,9 +23,9 @@ from typing import Any
 
 from rich.console import Console
 
-from components.artifacts import read_json
 from components.errors import ResourceError
 from components.home import home
+from components.line import champion_to_beat
 from components.registry import Registry
 from components.step import disk_error
 from components.tracking import database_file
@@ -61,7 +61,7 @@ def run_here(recipe: Recipe, console: Console) -> Run:
     try:
         with _sigterm_raised(), _registry_in_preparation(root), engine.hooked():
             given = arguments(recipe)
-            given["champion"] = _champion_to_beat(recipe.name, given["line"])
+            given["champion"] = champion_to_beat(root, recipe.name, given["line"])
             pipeline(recipe.name)(**given)
     except _Ended:
         pass
@@ -129,21 +129,6 @@ def _registry_in_preparation(root: Path) -> Iterator[None]:
     finally:
         child.terminate()  # publishing has made sure of the database by now
         child.wait()
-
-
-def _champion_to_beat(name: str, line: str) -> str:
-    """The version that this run's model is measured against.
-
-    The champion; but when the champion came out of this very line (same data, recipe and code), the
-    version that it was itself measured against: so an unchanged run finds all of its steps cached.
-    """
-    champion = Registry(home()).champion(name)
-    if champion is None:
-        return ""
-    if champion.tags.get("mozart.key") != line:
-        return str(champion.version)
-    baseline = read_json(champion.bundle_path / "evaluation.json").get("champion")
-    return str(baseline["version"]) if baseline else ""
 
 
 class _Ended(Exception):

@@ -17,6 +17,8 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator
 
 from components.errors import ConfigError, did_you_mean
+from components.notify import NotifySettings
+from components.resources import ResourceSettings
 from components.settings import (
     DataSettings,
     EvaluateSettings,
@@ -44,6 +46,8 @@ class Recipe(Settings):
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     gates: GateSettings = GateSettings()
+    resources: ResourceSettings = ResourceSettings()
+    notify: NotifySettings = NotifySettings()
 
     @field_validator("name")
     @classmethod

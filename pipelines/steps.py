@@ -1,14 +1,18 @@
-"""The seven steps as Kubeflow Pipelines sees them. No logic: each is one import and one call.
+"""The seven steps as Kubeflow Pipelines sees them, and two that a cluster runs around them (`look`, `finish`).
+
+No logic: each is one import and one call.
 
 Settings travel as JSON text, because dict parameters turn integers into floats. Each step gets only
 the blocks of the recipe it depends on, so that its cache entry holds as long as they do.
 """
 
 import os
+from importlib.metadata import version
+from typing import NamedTuple
 
 from kfp import dsl
 
-IMAGE = os.environ.get("MOZART_IMAGE", "mozart-python:latest")
+IMAGE = os.environ.get("MOZART_IMAGE") or f"mozart-python:{version('mozart')}"
 step = dsl.component(base_image=IMAGE, install_kfp_package=False)
 
 
@@ -125,3 +129,29 @@ def publish(
     from components.step import publish
 
     publish(name, line, trained.path, evaluation.path, release.path)
+
+
+@step
+def look(
+    name: str,
+    data: str,
+    model: str,
+    train: str,
+    evaluate: str,
+    gates: str,
+    schema: str,
+) -> NamedTuple("Found", [("champion", str), ("source_state", str), ("code_version", str), ("line", str)]):  # type: ignore[valid-type]
+    """What a run sets out with: what is known here before the first step."""
+    from components.step import look
+
+    return look(name, data, model, train, evaluate, gates, schema)
+
+
+@step
+def finish(
+    name: str, notify: str, status: dsl.PipelineTaskFinalStatus, verdict: dsl.Output[dsl.Artifact]
+) -> str:
+    """The run's verdict, wherever it ended."""
+    from components.step import finish
+
+    return finish(name, notify, status.state, status.error_message, verdict.path)

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from google.protobuf import json_format
 
-from components.errors import ConfigError, DataError
+from components.errors import ConfigError
 from pipelines import steps
-from pipelines.factory import STEPS, arguments, compile_to, pipeline
+from pipelines.factory import STEPS, arguments, blocks_of, compile_to, pipeline
 from pipelines.recipe import load_recipe
 from tests.pipelines.line import ROOT
 
@@ -44,13 +44,18 @@ def test_the_compiled_pipeline_has_the_seven_steps_and_the_two_gates(compiled):
     assert spec["pipelineInfo"]["name"] == "digits-dcgan"
     tasks = tasks_of(spec)
     assert set(STEPS) <= set(tasks)
-    conditions = [task["triggerPolicy"]["condition"] for task in tasks.values() if "triggerPolicy" in task]
+    policies = [task["triggerPolicy"] for task in tasks.values() if "triggerPolicy" in task]
+    conditions = [policy["condition"] for policy in policies if "condition" in policy]
     assert len(conditions) == 2
     assert all("== 'pass'" in condition for condition in conditions)
     assert any("validate-Output" in condition for condition in conditions)
     assert any("evaluate-Output" in condition for condition in conditions)
-    uncached = [name for name in STEPS if not tasks[name].get("cachingOptions", {}).get("enableCache")]
-    assert uncached == ["publish"], "the registry may have changed: publishing looks itself"
+    uncached = {
+        name
+        for name in ("look", *STEPS, "finish")
+        if not tasks[name].get("cachingOptions", {}).get("enableCache")
+    }
+    assert uncached == {"look", "publish", "finish"}, "what may have changed outside is looked at anew"
 
 
 def test_publishing_stands_under_both_conditions(compiled):
@@ -71,14 +76,44 @@ def groups_called_by(part: dict) -> list[str]:
 def test_what_is_compiled_is_what_runs_here(compiled):
     here = json_format.MessageToDict(pipeline("digits-dcgan").pipeline_spec)
     there = spec_of(compiled)
-    for parameter in there["root"]["inputDefinitions"]["parameters"].values():
-        parameter.pop("defaultValue")
-    assert there == here
+    for step in STEPS:
+        assert there["components"][f"comp-{step}"] == here["components"][f"comp-{step}"]
+        ours, theirs = (
+            spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"] for spec in (here, there)
+        )
+        assert (theirs["command"], theirs["args"]) == (ours["command"], ours["args"])
+        ours, theirs = (tasks_of(spec)[step] for spec in (here, there))
+        assert set(theirs["inputs"]["parameters"]) == set(ours["inputs"]["parameters"])
+        assert theirs["inputs"].get("artifacts") == ours["inputs"].get("artifacts")
+        assert theirs.get("cachingOptions") == ours.get("cachingOptions")
+
+
+def test_what_may_have_changed_is_looked_at_by_the_run_itself(compiled):
+    tasks = tasks_of(spec_of(compiled))
+    given = tasks["ingest"]["inputs"]["parameters"]
+    for name in ("source_state", "code_version"):
+        assert given[name]["taskOutputParameter"] == {"producerTask": "look", "outputParameterKey": name}
+    assert tasks["validate"]["inputs"]["parameters"]["champion"]["taskOutputParameter"] == {
+        "producerTask": "look",
+        "outputParameterKey": "champion",
+    }
+    for step, found in (("evaluate", "champion"), ("publish", "line")):
+        given = tasks[step]["inputs"]["parameters"][found]
+        assert given == {"componentInputParameter": f"pipelinechannel--look-{found}"}
+
+
+def test_the_verdict_is_written_wherever_the_run_ends(compiled):
+    spec = spec_of(compiled)
+    ending = spec["root"]["dag"]["tasks"]["finish"]
+    assert ending["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert set(spec["root"]["dag"]["tasks"]) == {"finish", "exit-handler-1"}
+    assert "taskFinalStatus" in ending["inputs"]["parameters"]["status"]
 
 
 def test_the_recipe_travels_as_default_parameters(compiled):
     parameters = spec_of(compiled)["root"]["inputDefinitions"]["parameters"]
-    given = arguments(load_recipe("digits-dcgan"))
+    recipe = load_recipe("digits-dcgan")
+    given = {**blocks_of(recipe), "notify": recipe.notify.model_dump_json()}
     assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == given
 
 
@@ -93,8 +128,8 @@ def test_compiling_refuses_what_it_cannot_mean(tmp_path):
         compile_to(load_recipe("digits-vae"), tmp_path / "pipeline.json")
     with pytest.raises(ConfigError, match="needs your own file"):
         compile_to(load_recipe("text-hmm"), tmp_path / "pipeline.yaml")
-    with pytest.raises(DataError, match="there is no file"):
-        compile_to(load_recipe("text-hmm", ["data.source=text:nowhere.txt"]), tmp_path / "pipeline.yaml")
+    with pytest.raises(ConfigError, match="a pod does not stand in your folder: .* text:/mozart/data/my.txt"):
+        compile_to(load_recipe("text-hmm", ["data.source=text:here/my.txt"]), tmp_path / "pipeline.yaml")
     assert not list(tmp_path.iterdir())
 
 
@@ -135,7 +170,7 @@ def functions() -> list[ast.FunctionDef]:
 
 
 def test_there_is_a_function_for_each_step():
-    assert [function.name for function in functions()] == list(STEPS)
+    assert [function.name for function in functions()] == [*STEPS, "look", "finish"]
 
 
 @pytest.mark.parametrize("function", functions(), ids=lambda function: function.name)
