@@ -52,12 +52,12 @@ class Yardstick(Base):
     def _lengths(self, samples: np.ndarray, split: str) -> np.ndarray:
         """Where each sample `[n, length, ...]` ends. Events say so themselves. Of the other forms, which fill a
         window, a sample gets the length of a held-out window, as a window cut short has fewer pitches; and
-        zeros at its end are padding, as of a piece from a file."""
+        silence at its end is padding, as of a piece from a file."""
         if self.encoding["form"] == "events":
             return np.full(len(samples), samples.shape[1])
         held = self.data[split]["length"]
         drawn = np.random.default_rng(self.settings.seed).permutation(np.arange(len(samples)) % len(held))
-        own: np.ndarray = np.any(samples.reshape(*samples.shape[:2], -1), axis=2)
+        own: np.ndarray = np.any(samples.reshape(*samples.shape[:2], -1) > 0.5, axis=2)  # as decode has it
         last = samples.shape[1] - own[:, ::-1].argmax(axis=1)
         whole = -(-np.where(np.any(own, axis=1), last, 1) // self._tokens_a_step) * self._tokens_a_step
         return np.minimum(held[drawn], whole)
