@@ -9,9 +9,10 @@
         golden.json                           hash of samples that whoever loads it can draw again
         card.md                               the model card
         manifest.json                         SHA-256 of every other file
+        model.sig                             who published it (components.signing); added last
 
-The folder's name vouches for the manifest and the manifest for the files, so all is checked before
-anything is parsed. TensorFlow runs only in child processes (`python -m components.bundle`).
+The folder's name vouches for the manifest and the manifest for the files but the signature, so all is
+checked before anything is parsed. TensorFlow runs only in child processes (`python -m components.bundle`).
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import MANIFEST, explain_os_error, read_json, reading, seal, sha256_of, write_json
 from components.errors import IntegrityError, MozartError, announce, read_announcement
+from components.signing import SIGNATURE
 from components.warm_start import OPTIMIZERS
 
 if TYPE_CHECKING:
     from keras_models.base import GenerativeModel
 
 GOLDEN, CARD = "golden.json", "card.md"
-STATISTICS = "statistics.json"  # older bundles have none
+STATISTICS = "statistics.json"
 FROM_MODEL = ("weights.safetensors", "model.json", "encoding.json", STATISTICS, "provenance.json")
 FROM_EVALUATION = ("evaluation.json",)
-OPTIONAL = frozenset((STATISTICS, OPTIMIZERS))
+OPTIONAL = frozenset((STATISTICS, OPTIMIZERS, SIGNATURE))  # not in every bundle
 FILES = frozenset((*FROM_MODEL, *FROM_EVALUATION, GOLDEN, CARD, MANIFEST)) | OPTIONAL  # nothing else, ever
 GOLDEN_SEED, GOLDEN_COUNT = 20, 16
 STALE_SECONDS = 24 * 3600  # a temporary folder this old has no writer any more
@@ -79,8 +81,10 @@ def write_bundle(model: Path, evaluation: Path, destination_root: Path, name: st
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_bundle(folder: Path) -> dict[str, Any]:
+def check_bundle(folder: Path, digest: str = "") -> dict[str, Any]:
     """The manifest of a bundle, after the folder's name, its list of files and every digest agreed.
+
+    `digest` is what was published, where the folder has another name. Who signed it: `signing.verify`.
 
     Raises:
         IntegrityError: what does not belong there, is missing or is not what was published, by name.
@@ -94,9 +98,25 @@ def check_bundle(folder: Path) -> dict[str, Any]:
         raise IntegrityError(f"{folder / name} is missing: the bundle was changed after it was published")
     if any((folder / name).is_symlink() for name in FILES):
         raise IntegrityError(f"{folder} holds a link where a file was published")
-    if sha256_of(folder / MANIFEST) != folder.resolve().name:
+    if sha256_of(folder / MANIFEST) != (digest or folder.resolve().name):
         raise IntegrityError(f"{folder / MANIFEST} is not the file that was published (its SHA-256 differs)")
-    return reading(folder)
+    return _checked_files(folder, present - {MANIFEST, SIGNATURE})
+
+
+def _checked_files(folder: Path, present: set[str]) -> dict[str, Any]:
+    """The manifest, after every file but it and the signature was found in it as it is."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+        listed = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"{folder / MANIFEST} cannot be read as a manifest: {error!r}") from error
+    for name in sorted(present ^ listed.keys()):
+        state = "is not in the manifest" if name in present else "is missing"
+        raise IntegrityError(f"{folder / name} {state}: the bundle was changed after it was published")
+    for name, digest in sorted(listed.items()):
+        if sha256_of(folder / name) != digest:
+            raise IntegrityError(f"{folder / name} is not the file that was published (its SHA-256 differs)")
+    return manifest
 
 
 def load_bundle(folder: Path) -> GenerativeModel:

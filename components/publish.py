@@ -2,7 +2,8 @@
 
 The step trusts nobody: it reads the gates' verdict again, decides it again from the numbers, checks
 that the numbers are of this very model, and lets a new process draw the golden samples again before
-anything is registered. A killed step leaves the former champion; the same call goes on from there.
+anything is signed and registered. A killed step leaves the former champion; the same call goes on from
+there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from components.errors import GateRefused
 from components.gates import decide
 from components.registry import Registry, Version, check_name
 from components.settings import GateSettings
+from components.signing import sign
 
 
 def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key: str = "") -> dict[str, Any]:
@@ -38,6 +40,7 @@ def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key
     check_verdict(facts, measured)
     registry = Registry(home)
     bundle = _published(registry, name, facts["digest"]) or _new_bundle(registry, model, evaluation, name)
+    sign(bundle, registry.home)
     version = registry.register(name, bundle, measured, read_json(model / "provenance.json"), key)
     baseline = _baseline(registry, name, measured)
     refused = _rolled_back(registry, version, measured)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError, MozartError, did_you_mean
-from pipelines import data_commands, judging_commands, study_commands
+from pipelines import data_commands, judging_commands, serving_commands, study_commands
 from pipelines.tables import number, show, table
 
 app = typer.Typer(
@@ -296,6 +296,8 @@ app.command()(judging_commands.evaluate)
 app.command()(judging_commands.compare)
 app.command()(study_commands.study)
 app.command(name="study-results")(study_commands.study_results)
+app.command()(serving_commands.pull)
+app.command()(serving_commands.key)
 
 
 if __name__ == "__main__":
