@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from components.metrics.ratings import rating_metrics, top_items
 from components.yardsticks import Base, Judged
+from components.yardsticks.protocols import measured_on
 
 USERS = 1_000  # most users whose recommendations are looked at
 PLACES = 10  # of a ranking that count
@@ -42,14 +42,19 @@ class Yardstick(Base):
             **self._recommendations(model, known, user),
             seed=self.settings.seed,
         )
-        protocol = {"n": len(held["x"]), "places": PLACES}
-        return Judged({name: replace(one, extra={**protocol, **one.extra}) for name, one in found.items()})
+        judged = Judged(measured_on(found, n=len(held["x"]), places=PLACES))
+        if "ndcg" not in found:
+            judged.notes["ndcg"] = (
+                f"a ranking needs users that training has and more than {PLACES} items, and there are "
+                f"{len(np.unique(user[user > 0]))} users and {self.spec.items - 1} items"
+            )
+        return judged
 
     def _recommendations(self, model: Any, known: np.ndarray, user: np.ndarray) -> dict[str, Any]:
         """Items in order for the first known users, without those that they rated in training."""
         to = np.unique(user[user > 0])[:USERS]
         items = self.spec.items
-        if not len(to) or items <= PLACES:
+        if not len(to) or items - 1 <= PLACES:  # number 0 is the unknown item
             return {}
         rated = known[np.argsort(known[:, 0], kind="stable")]
         lists = []
