@@ -23,14 +23,14 @@ from typing import Any
 
 from rich.console import Console
 
-from components.errors import ResourceError
+from components.errors import DataError, GateRefused, ResourceError
 from components.home import home
 from components.line import champion_to_beat
 from components.registry import Registry
 from components.step import disk_error
 from components.tracking import database_file
 from pipelines.factory import STEPS, arguments, pipeline
-from pipelines.outcome import Run, refusal, write_outcome
+from pipelines.outcome import Run, refusal, tell_whom, write_outcome
 from pipelines.recipe import Recipe
 from pipelines.screen import Screen, headline
 from pipelines.step_process import StepFailed, StepProcess, environment
@@ -54,9 +54,20 @@ def run_here(recipe: Recipe, console: Console) -> Run:
         ResourceError: MOZART_HOME or the disk cannot be written.
         KeyboardInterrupt, SystemExit: asked to stop by Ctrl-C or SIGTERM; the step has ended too.
     """
-    recipe.preflight()
-    root = _writable_home()
     done = Run(recipe)
+    try:
+        _run(done, console)
+    except Exception as error:
+        tell_whom(done, error, console)
+        raise
+    tell_whom(done, None, console)
+    return done
+
+
+def _run(done: Run, console: Console) -> None:
+    """See `run_here`."""
+    recipe = done.recipe.preflight()
+    root = _writable_home()
     engine = _Engine(done, Screen(console, len(STEPS)), root)
     try:
         with _sigterm_raised(), _registry_in_preparation(root), engine.hooked():
@@ -77,12 +88,13 @@ def run_here(recipe: Recipe, console: Console) -> Run:
         raise
     finally:
         engine.screen.stop()
-    done.error = done.error or refusal(done)
+    if done.error is None:
+        done.error = refusal(done)
+        done.refused = isinstance(done.error, GateRefused | DataError)
     if done.folder is not None:
         write_outcome(done, console)
     if done.error is not None:
         raise done.error
-    return done
 
 
 def _writable_home() -> Path:

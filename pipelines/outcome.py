@@ -12,6 +12,7 @@ from rich.console import Console
 
 from components.artifacts import read_json, write_json
 from components.errors import DataError, GateRefused, MozartError, RegistryError
+from components.notify import notify
 from components.provenance import now
 from components.step import disk_error
 from pipelines.recipe import Recipe
@@ -27,6 +28,7 @@ class Run:
     artifacts: dict[str, Path] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
     error: MozartError | None = None
+    refused: bool = False  # by a gate: everything else that is wrong is a failure
 
     @property
     def report(self) -> Path | None:
@@ -53,6 +55,17 @@ def refusal(done: Run) -> MozartError | None:
         errors = [one["message"] for one in anomalies if one["severity"] == "error"]
         return DataError("gate 1 refused the data; nothing was trained:\n  " + "\n  ".join(errors))
     return RegistryError("the run ended before it began")
+
+
+def tell_whom(done: Run, error: Exception | None, console: Console) -> None:
+    """Tells those whom the recipe names how the run ended; what goes wrong with that is a line each."""
+    verdict = "published" if error is None else "refused" if done.refused else "failed"
+    published = [done.release["message"]] if error is None and done.release else []
+    said = [line.strip() for line in str(error).splitlines()] if error is not None else published
+    run = done.folder.name if done.folder else "before its first step"
+    facts = {"name": done.recipe.name, "run": run, "verdict": verdict, "reasons": said, "finished": now()}
+    for problem in notify(done.recipe.notify, facts):
+        console.print(problem, soft_wrap=True, markup=False)
 
 
 def write_outcome(done: Run, console: Console) -> None:
