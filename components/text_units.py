@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
@@ -17,10 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from components.text_blocks import UNKNOWN
+from components.word_classes import most_common, names
 
 NAMES = ("characters", "bytes", "bpe", "words")
 NO_TAG = "_"
-MOST_WORDS = 1_000_000  # counted at a time
 WORDS = re.compile(r" ?\w+| ?[^\w\s]+|\s+(?!\S)|\s+")  # joined they are the text
 
 
@@ -96,14 +95,17 @@ class Words:
     """Symbol 0 is a word that the training split lacks or where it is too rare, 1 the padding, and nothing.
 
     `space` stands between two words: " " for sentences that come as words, "" where the words of a text
-    hold their spaces themselves.
+    hold their spaces themselves. The last `classes` symbols are classes of unknown words
+    (components.word_classes).
     """
 
     padding = 1
 
-    def __init__(self, vocabulary: list[str], space: str) -> None:
+    def __init__(self, vocabulary: list[str], space: str, classes: int = 0) -> None:
         self.vocabulary, self.space, self.size = vocabulary, space, len(vocabulary)
-        self.index = {word: i for i, word in enumerate(vocabulary) if i != self.padding}
+        self.known = self.size - classes  # symbols from here on are classes
+        self.index = {word: i for i, word in enumerate(vocabulary[: self.known]) if i != self.padding}
+        self.classes = {name: i for i, name in enumerate(vocabulary) if i >= self.known}
 
     def tokens(self, text: str) -> np.ndarray:
         """See Unit."""
@@ -111,7 +113,17 @@ class Words:
 
     def of_words(self, words: Iterable[str]) -> np.ndarray:
         """int32 `[n]`."""
-        return np.array([self.index.get(word, 0) for word in words], np.int32)
+        return np.array([self._symbol(word) for word in words], np.int32)
+
+    def spelt(self, tokens: np.ndarray) -> np.ndarray:
+        """Whether a token says its word, bool of the shape of `tokens`."""
+        return (tokens > 0) & (tokens < self.known)
+
+    def _symbol(self, word: str) -> int:
+        if not self.classes:
+            return self.index.get(word, 0)
+        found = self.index.get(word) or self.index.get(word.lower())
+        return found or next((self.classes[name] for name in names(word) if name in self.classes), 0)
 
     def text(self, tokens: Sequence[int]) -> str:
         """See Unit."""
@@ -127,7 +139,7 @@ def unit_of(encoding: dict[str, Any]) -> Unit:
         return Bytes()
     if unit == "bpe":
         return PairEncoding(encoding["tokenizer"])
-    return Words(encoding["vocabulary"], encoding["space"])
+    return Words(encoding["vocabulary"], encoding["space"], encoding.get("classes", 0))
 
 
 @lru_cache(maxsize=4)
@@ -165,14 +177,4 @@ def trained_tokenizer(texts: Iterable[str], size: int) -> str:
 def commonest(words: Iterable[Iterable[str]], size: int) -> list[str]:
     """The vocabulary of Words: unknown, padding, then words by how often they occur, of equals the first by
     name."""
-    counts: Counter[str] = Counter()
-    for some in words:
-        counts.update(some)
-        if len(counts) > 2 * MOST_WORDS:
-            counts = Counter(dict(_by_count(counts)[:MOST_WORDS]))
-    counts.pop(UNKNOWN, None)
-    return [UNKNOWN, "", *(word for word, _ in _by_count(counts)[: size - 2])]
-
-
-def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [UNKNOWN, "", *(word for word, _ in most_common(words)[: size - 2])]

@@ -27,6 +27,7 @@ from components.text_likeness import alike, signatures
 from components.text_sources import SOURCES, Read, files, plan, preflight, read
 from components.text_units import WORDS, commonest, trained_tokenizer, unit_of
 from components.text_windows import encode, tags_of
+from components.word_classes import learnt
 from keras_models.spec import Spec
 
 __all__ = [
@@ -69,6 +70,11 @@ class Encode(Settings):
         ge=2,
         le=1_000_000,
         description="bpe and words: most symbols; of bpe 257 or more, a byte being one",
+    )
+    unknown: Literal["one", "classes"] = Field(
+        "one",
+        description="words of CoNLL-U that the training split lacks: one symbol, or classes by shape and suffix, "
+        "which rare words teach: what taggers need",
     )
     buckets: tuple[int, ...] = Field(
         (),
@@ -147,6 +153,9 @@ def _words(
             )
     words = (found for table in tables() for found in table.column("words").to_pylist())
     tags = tags_of(set(summaries["train"].features["tag"].counts))
+    if encode.unknown == "classes":
+        vocabulary, classes = learnt(words, encode.vocabulary_size)
+        return {"vocabulary": vocabulary, "classes": classes, "space": " ", "tags": tags}
     return {"vocabulary": commonest(words, encode.vocabulary_size), "space": " ", "tags": tags}
 
 
