@@ -253,8 +253,9 @@ class LinearProcess(GenerativeModel):
 
     def _process(self, group: Any) -> tuple[Process, Any]:
         """The processes `[..., B * C]` of rows of parameters, and their variances `[B * C]`."""
+        rows = group.shape[0] or tf.shape(group)[0]  # -1 says nothing of an empty array
         ar, ma = (
-            tf.transpose(tf.reshape(tf.gather(weight, group), (-1, weight.shape[-1])))
+            tf.transpose(tf.reshape(tf.gather(weight, group), (rows * weight.shape[1], weight.shape[2])))
             for weight in (self.ar, self.ma)
         )
         return Process(ar, ma, self.orders.delta), tf.reshape(tf.gather(self.variance, group), (-1,))

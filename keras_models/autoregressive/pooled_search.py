@@ -18,6 +18,10 @@ from keras_models.autoregressive.series_fit import Polynomials
 from keras_models.autoregressive.whitening import observed, processes_last, whitened, whole
 from keras_models.base import Batch
 
+FLAT = (
+    1e-14  # squares left, of the series' own, at which a series never changes: they are differences of sums
+)
+
 
 class PooledSearch:
     """A search for each start and channel; its numbers are those of the polynomials, the regression and the log of
@@ -40,6 +44,7 @@ class PooledSearch:
             "gradient": (problems, numbers),
             "count": (channels,),
             "columns": (channels, width, width),
+            "level": (channels, 2),
         }
         if given:
             shapes |= {
@@ -100,6 +105,8 @@ class PooledSearch:
             present &= known[given - 1 - j : given - 1 - j + present.shape[0]]
         columns = differenced(columns, delta) * tf.cast(present, tf.float64)[..., None]
         self.sums["columns"].value.assign_add(tf.einsum("tbci,tbcj->cij", columns, columns))
+        level = tf.stack([tf.cast(present, tf.float64), columns[..., -1]], -1)
+        self.sums["level"].value.assign_add(tf.reduce_sum(level, (0, 1)))
         if not given:
             return
         first = tf.cast(tf.reduce_all(there[:, :given], 1), tf.float64)  # [B, C]
@@ -135,7 +142,9 @@ class PooledSearch:
         gram, square = sums["columns"], sums["columns"][:, -1, -1]
         beta = np.einsum("cij,cj->ci", np.linalg.pinv(gram[:, :k, :k], hermitian=True), gram[:, :k, -1])
         rest = square - np.einsum("ci,ci->c", beta, gram[:, :k, -1])
-        flat = rest <= 1e-14 * np.maximum(square, 1e-300)
+        steps, total = sums["level"].T
+        around = square - total**2 / np.maximum(steps, 1)  # squares about a level
+        flat = np.minimum(rest, around) <= FLAT * np.maximum(square, 1e-300)
         for channel in np.flatnonzero(few | flat):
             what = (
                 f"has {sums['count'][channel]:.0f} values to learn from" if few[channel] else "never changes"

@@ -19,7 +19,7 @@ from keras_models.autoregressive.whitening import whitened
 
 AT_ONCE = 512  # series in one call
 STARTS = ((0.05, 0.05), (2.0, -2.0), (-2.0, 2.0))  # of autoregressions and of moving averages
-FLAT = 1e-20  # residual variance, of the series' own mean square, at which a series never changes
+FLAT = 1e-20  # squares left, of the series' own, at which a series never changes
 
 
 class Polynomials(NamedTuple):
@@ -102,23 +102,18 @@ def fitted(
 
 
 def _flat(columns: np.ndarray, there: np.ndarray, delta: tuple[float, ...]) -> np.ndarray:
-    """Which series are constant, once differenced and but for their regression, bool `[U]`."""
-    z = np.stack([columns[:, len(delta) :]])[0].copy()
+    """Which series never change, once differenced and but for a level and their regression, bool `[U]`."""
+    given = len(delta)
+    z, known = columns[:, given:].copy(), there[:, given:].copy()
     for j in np.flatnonzero(delta):
-        at = len(delta) - 1 - j
-        z -= delta[j] * columns[:, at : at + z.shape[1]]
-    known = there[:, len(delta) :].copy()
-    for j in np.flatnonzero(delta):
-        at = len(delta) - 1 - j
-        known &= there[:, at : at + known.shape[1]]
-    z = z * known[..., None]
-    size = np.square(columns[..., 0]).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-    rest = z[..., 0]
-    if z.shape[2] > 1:
-        gram = np.einsum("uti,utj->uij", z[..., 1:], z[..., 1:])
-        beta = np.linalg.pinv(gram) @ np.einsum("uti,ut->ui", z[..., 1:], rest)[..., None]
-        rest = rest - (z[..., 1:] @ beta)[..., 0]
-    return np.square(rest).sum(axis=1) <= FLAT * size * np.maximum(known.sum(axis=1), 1) + 1e-300
+        before = slice(given - 1 - j, given - 1 - j + z.shape[1])
+        z -= delta[j] * columns[:, before]
+        known &= there[:, before]
+    z = np.concatenate([z, np.ones_like(z[..., :1])], axis=2) * known[..., None]
+    design, x = z[..., 1:], z[..., :1]
+    rest = x - design @ (np.linalg.pinv(design) @ x)
+    size = np.square(columns[..., 0]).sum(axis=1)
+    return np.square(rest).sum(axis=(1, 2)) <= FLAT * size + 1e-300
 
 
 def _fitted_alike(
