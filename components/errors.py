@@ -56,6 +56,12 @@ class IntegrityError(MozartError):
     exit_code = 7
 
 
+class NothingToDo(MozartError):
+    """There is nothing new to learn from: no fault, and no new model either."""
+
+    exit_code = 10
+
+
 _KINDS = {
     kind.__name__: kind
     for kind in (
@@ -66,6 +72,7 @@ _KINDS = {
         RegistryError,
         GateRefused,
         IntegrityError,
+        NothingToDo,
     )
 }
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from components import duplicates, shards
+from components import duplicates, shards, spans
 from components.artifacts import fingerprint_of, sha256_of, write_json, writing
 from components.dataflow import Stage, run, write_bytes
 from components.errors import DataError, IntegrityError
@@ -39,7 +39,8 @@ READ, SHARD = "read", "shard"  # keys of the results
 def source_fingerprint(data: DataSettings) -> str:
     """A cheap fingerprint of a source: names, sizes and states of its files, not their bytes."""
     modality = modality_of(data.source)
-    files = modality.files(data.source, modality.Read.parse(data.read))
+    read = modality.Read.parse(data.read)
+    files = [file for _, source in spans.sources(data) for file in modality.files(source, read)]
     return fingerprint_of(data.source, [(file.path, file.bytes, file.state) for file in files])
 
 
@@ -51,18 +52,16 @@ def ingest(data: DataSettings, records: Path) -> dict[str, Any]:
     """
     modality = modality_of(data.source)
     options = modality.Read.parse(data.read)
-    modality.preflight(data.source, options)
-    planned = modality.plan(data.source, options)
-    named = (
-        modality.named_records(planned, options)
-        if hasattr(modality, "named_records") and data.split.by == "key"
-        else None
-    )
-    work = (
-        list(planned)
-        if named is None
-        else [*shard_chunks(named, data.split), *(("", one) for one in named.rest)]
-    )
+    parts = spans.sources(data)
+    for _, source in parts:
+        modality.preflight(source, options)
+    planned = [(span, chunk) for span, source in parts for chunk in modality.plan(source, options)]
+    named = None
+    if hasattr(modality, "named_records") and data.split.by == "key" and not spans.has_spans(data):
+        named = modality.named_records([chunk for _, chunk in planned], options)
+    work: list[Any] = list(planned)
+    if named is not None:
+        work = [*shard_chunks(named, data.split), *(("", one) for one in named.rest)]
     chunks = list(enumerate(work))
     with writing(records, "ingest") as (folder, manifest):
         (folder / REJECTED).mkdir()
@@ -145,12 +144,12 @@ class _Reader:
     def __init__(self, folder: str, data: DataSettings) -> None:
         self.folder, self.data = folder, data
 
-    def __call__(self, numbered: tuple[int, Any]) -> Iterator[tuple[str, Any]]:
-        number, chunk = numbered
+    def __call__(self, numbered: tuple[int, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        number, (span, chunk) = numbered
         module = modality_of(self.data.source)
         runs = Runs(Path(self.folder) / RUNS, number, module, self.data.split)
         rejected: list[Rejected] = []
-        read = sum(runs.add(found) for found in _records(module, chunk, self.data, rejected))
+        read = sum(runs.add(found) for found in _records(module, chunk, self.data, rejected, span))
         runs.flush()
         _write_rejected(Path(self.folder), number, rejected)
         yield (
@@ -189,10 +188,11 @@ class _ReadShard:
 
 
 def _records(
-    module: ModuleType, chunk: Any, data: DataSettings, rejected: list[Rejected]
+    module: ModuleType, chunk: Any, data: DataSettings, rejected: list[Rejected], span: str = ""
 ) -> Iterator[Record | Block]:
-    """What a chunk holds; what is rejected is put aside."""
-    for found in module.read(chunk, module.Read.parse(data.read)):
+    """What a chunk, of a span or not, holds; what is rejected is put aside."""
+    for one in module.read(chunk, module.Read.parse(data.read)):
+        found = spans.within(one, span)
         if isinstance(found, Rejected):
             rejected.append(found)
         else:

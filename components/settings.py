@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from components.span import Span, span_range
+
 
 class Settings(BaseModel):
     """Base of every block: frozen, unknown keys refused, numbers strict and finite."""
@@ -62,10 +64,32 @@ class DriftSettings(Settings):
     action: Literal["warn", "stop"] = Field("warn", description="what drift does: told, or stops the line")
 
 
+class SpanSettings(Settings):
+    """Which pieces of a source that arrives in pieces (`{SPAN}` in data.source): see components.spans."""
+
+    window: int = Field(7, ge=1, le=100_000, description="days or numbers, back from the newest span")
+    fewest: int = Field(1, ge=1, le=100_000, description="where fewer of them arrived, nothing is trained")
+    exclude: tuple[str, ...] = Field((), description="spans that are left out, e.g. a day of broken files")
+    only: str = Field("", description="FIRST..LAST in place of the window (mozart run --spans)")
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        if self.fewest > self.window and not self.only:
+            raise ValueError(f"fewest ({self.fewest}) is at most window ({self.window})")
+        for text in self.exclude:
+            Span.parse(text)
+        if self.only:
+            span_range(self.only)
+        return self
+
+
 class DataSettings(Settings):
     """Where the data come from and how they are read and encoded."""
 
     source: str = Field(description="e.g. digits, images:FOLDER, text:FILE (`mozart sources` lists them)")
+    spans: SpanSettings | None = Field(
+        None, description="which pieces of a source with {SPAN} in it; by default the last 7"
+    )
     read: dict[str, Any] = Field({}, description="options of the kind of data: how records are read")
     encode: dict[str, Any] = Field({}, description="options of the kind of data: records to examples")
     augment: dict[str, Any] = Field({}, description="options of the kind of data: changes while training")
@@ -93,6 +117,12 @@ class TrainSettings(Settings):
     batch_size: int = Field(64, ge=1, le=65_536, description="examples in one step")
     seed: int = Field(0, ge=0, lt=2**31, description="of the initial weights, noise and data order")
     snapshot_steps: int = Field(500, ge=1, description="steps between snapshots to resume from")
+    devices: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="of this machine to learn on; 0: all GPUs there are (TF_CONFIG: workers)",
+    )
     warm_start: Literal["none", "champion"] = Field(
         "none",
         description="champion: begin with its weights and optimizers, where family, spec and config agree",

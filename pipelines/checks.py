@@ -14,12 +14,13 @@ from pipelines.problems import problems_of
 def data_problems(data: DataSettings) -> tuple[list[str], str | None]:
     """Problems, and the kind of data where the source is known."""
     from components.modalities import modality_of
+    from components.spans import problems as span_problems
 
     try:
         modality = modality_of(data.source)
     except ConfigError as error:
         return [str(error)], None
-    problems = []
+    problems = span_problems(data)
     given = {"Read": data.read, "Encode": data.encode, "Augment": data.augment}
     parsed: dict[str, Any] = {}
     for name, values in given.items():

@@ -72,9 +72,10 @@ class Recipe(Settings):
 
         Raises:
             ConfigError: the recipe leaves the file or folder to its user, who has not named it.
-            DataError: no such file or folder.
+            DataError: no such file or folder. NothingToDo: too few spans have arrived.
         """
         from components.modalities import location
+        from components.spans import sources
 
         source, modality = self.data.source, self.modality()
         if location(source) in ("FILE", "FOLDER"):
@@ -83,7 +84,8 @@ class Recipe(Settings):
                 f"recipe '{self.name}': it needs your own {location(source).lower()}: "
                 f"add e.g. --set data.source={scheme}:path/to/my/{location(source).lower()}"
             )
-        modality.preflight(source, modality.Read.parse(self.data.read))
+        for _, one in sources(self.data):
+            modality.preflight(one, modality.Read.parse(self.data.read))
         return self
 
 
@@ -131,9 +133,11 @@ def data_of(source: str, overrides: Sequence[str] = ()) -> DataSettings:
     if problems:
         raise ConfigError("\n".join(problems))
     from components.modalities import modality_of
+    from components.spans import sources
 
     modality = modality_of(data.source)
-    modality.preflight(data.source, modality.Read.parse(data.read))
+    for _, one in sources(data):
+        modality.preflight(one, modality.Read.parse(data.read))
     return data
 
 
