@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_models
+from components.evaluation_pictures import DIMENSIONS, PATHS, PLACES, STOPS, latent_pictures
 from keras_models.adversarial.dcgan import Config
 from keras_models.spec import Spec
 from tests.contract import Contract
@@ -101,3 +102,27 @@ def test_networks_fit_the_shape(shape):
 def test_a_side_that_does_not_halve_is_refused_with_the_remedy():
     with pytest.raises(ValueError, match=r"33x33 do not halve.*data.read.resize, e.g. to 32"):
         make(Spec(kind="image", shape=(33, 33, 1)))
+
+
+def test_latents_are_draws_of_the_prior_by_their_seed():
+    model = make()
+    drawn = np.asarray(model.latents(4000, seed=1))
+    assert drawn.shape == (4000, 4)
+    np.testing.assert_array_equal(drawn, model.latents(4000, seed=1))
+    assert not np.array_equal(drawn, model.latents(4000, seed=2))
+    np.testing.assert_allclose(np.cov(drawn.T), np.eye(4), atol=0.1)
+
+
+def test_pictures_of_latents_are_drawn_by_the_average():
+    model = make(latent=8)
+    found = latent_pictures(model, 0)
+    for variable in model.generator.trainable_variables:
+        variable.assign(variable + 1.0)
+    again = latent_pictures(model, 0)
+    assert found["interpolations"].shape == (PATHS, STOPS, *SPEC.shape)
+    assert found["traversals"].shape == (DIMENSIONS, PLACES, *SPEC.shape)
+    assert all(np.array_equal(found[name], again[name]) for name in found)
+    drawn = np.asarray(model.latents(500, seed=0))
+    np.testing.assert_allclose(found["interpolations"][:, 0], model.decode(drawn[:PATHS]), atol=1e-4)
+    assert 0 <= found["traversals"].min() <= found["traversals"].max() <= 1
+    assert np.ptp(found["traversals"][0], axis=0).max() > 0

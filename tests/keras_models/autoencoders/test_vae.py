@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import keras_models
+from components.evaluation_pictures import DIMENSIONS, PATHS, PLACES, STOPS, latent_pictures
 from keras_models.autoencoders.vae import Config
 from keras_models.spec import Spec
 from tests.contract import Contract
@@ -108,3 +109,41 @@ def test_gradient_of_the_objective_reaches_both_networks():
         loss = model.objective({"x": images(BINARY)}, training=True)["loss"]
     gradients = tape.gradient(loss, model.trainable_variables)
     assert all(np.abs(gradient).sum() > 0 for gradient in gradients if len(gradient.shape) == 2)
+
+
+def test_latents_are_draws_of_the_prior_by_their_seed():
+    model = make()
+    drawn = np.asarray(model.latents(4000, seed=1))
+    assert drawn.shape == (4000, 2)
+    np.testing.assert_array_equal(drawn, model.latents(4000, seed=1))
+    assert not np.array_equal(drawn, model.latents(4000, seed=2))
+    np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=0.07)
+    np.testing.assert_allclose(np.cov(drawn.T), np.eye(2), atol=0.1)
+
+
+@pytest.mark.parametrize("decoder", ["bernoulli", "gaussian", "discretised_logistic"])
+def test_simulated_images_come_from_the_latents_beside_them(decoder):
+    spec = BINARY if decoder == "bernoulli" else GREY
+    model, seed = make(spec, decoder=decoder), tf.constant([3, 1])
+    x, z = (np.asarray(one) for one in model.simulate(3000, seed))
+    assert (x.shape, z.shape) == ((3000, *spec.shape), (3000, 2))
+    assert 0 <= x.min() <= x.max() <= 1
+    for one, again in zip((x, z), model.simulate(3000, seed), strict=True):
+        np.testing.assert_array_equal(one, again)
+    np.testing.assert_array_equal(x, model.draw(3000, None, seed))
+    assert not np.array_equal(z, model.simulate(3000, tf.constant([4, 1]))[1])
+    if decoder == "bernoulli":  # each image scatters about the mean of its own latent, not of another's
+        own, other = np.asarray(model.decode(z)), np.asarray(model.decode(z[::-1]))
+        assert np.square(x - own).mean() < np.square(x - other).mean()
+        np.testing.assert_allclose(x.mean(axis=0), own.mean(axis=0), atol=0.04)
+
+
+def test_pictures_of_latents_are_drawn():
+    model = make(latent=8)
+    found, again = (latent_pictures(model, seed) for seed in (0, 0))
+    assert found["interpolations"].shape == (PATHS, STOPS, *BINARY.shape)
+    assert found["traversals"].shape == (DIMENSIONS, PLACES, *BINARY.shape)
+    assert all(np.array_equal(found[name], again[name]) for name in found)
+    drawn = np.asarray(model.latents(500, seed=0))
+    np.testing.assert_allclose(found["interpolations"][:, 0], model.decode(drawn[:PATHS]), atol=1e-5)
+    assert np.ptp(found["traversals"][0], axis=0).max() > 0
