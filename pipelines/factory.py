@@ -47,8 +47,12 @@ def pipeline(name: str) -> Any:
     return mozart
 
 
-def cluster_pipeline(name: str, resources: ResourceSettings) -> Any:
-    """The same for a cluster: pods as `resources` asks, a look before and a verdict after."""
+def cluster_pipeline(name: str, resources: ResourceSettings, caching: bool = True) -> Any:
+    """The same for a cluster: pods as `resources` asks, a look before and a verdict after.
+
+    Without `caching` every step works anew. That is said to each task: what the client sets for a run
+    reaches the outermost tasks only, and nothing of an uploaded pipeline (kubeflow/pipelines #14253).
+    """
     from kfp import dsl
 
     from pipelines import steps
@@ -71,12 +75,17 @@ def cluster_pipeline(name: str, resources: ResourceSettings) -> Any:
     ) -> None:
         blocks = {"name": name, "data": data, "model": model, "train": train}
         blocks |= {"evaluate": evaluate, "gates": gates, "schema": schema}
+
+        def pod(task: Any, step: str) -> Any:
+            dress(task, step, resources)
+            return task if caching else task.set_caching_options(False)
+
         ending = dress(steps.finish(name=name, notify=notify), "finish", resources)
         ending.set_caching_options(False)
         with dsl.ExitHandler(ending, name="watched"):
             found = dress(steps.look(**blocks), "look", resources)
             found.set_caching_options(False)  # or a nightly run would be served yesterday's source state
-            _line(blocks, found.outputs, lambda task, step: dress(task, step, resources))
+            _line(blocks, found.outputs, pod)
 
     return mozart
 
@@ -154,7 +163,7 @@ def _schema(file: str) -> str:
     return read_schema(Path(file)).model_dump_json() if file else ""
 
 
-def compile_to(recipe: Recipe, path: Path) -> None:
+def compile_to(recipe: Recipe, path: Path, caching: bool = True) -> None:
     """Writes the pipeline for a cluster as Kubeflow's IR YAML, with the recipe as its default parameters.
 
     The data need not be there yet: the pods look for them.
@@ -169,7 +178,7 @@ def compile_to(recipe: Recipe, path: Path) -> None:
     from kfp import compiler
 
     try:
-        made = cluster_pipeline(recipe.name, recipe.resources)
+        made = cluster_pipeline(recipe.name, recipe.resources, caching)
     except ValueError as error:
         raise ConfigError(f"MOZART_IMAGE: {error}") from error
     given = {**blocks_of(recipe), "notify": recipe.notify.model_dump_json()}
