@@ -12,7 +12,14 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError, MozartError, did_you_mean
-from pipelines import data_commands, judging_commands, serving_commands, study_commands
+from pipelines import (
+    cluster_commands,
+    data_commands,
+    judging_commands,
+    schedule_commands,
+    serving_commands,
+    study_commands,
+)
 from pipelines.tables import number, show, table
 
 app = typer.Typer(
@@ -249,24 +256,12 @@ def run(recipe: Recipe = "digits-dcgan", change: data_commands.Change = None) ->
     console.print(f"sample   mozart sample {loaded.name} --count 64 --seed 7", soft_wrap=True, markup=False)
 
 
-@app.command()
-def compile(
-    recipe: Recipe,
-    out: Annotated[str, typer.Option("--out", "-o", help="the file to write")] = "pipeline.yaml",
-    change: data_commands.Change = None,
-) -> None:
-    """Compiles a recipe's pipeline to Kubeflow's IR YAML, from the same source that runs here.
-
-    Examples:
-      mozart compile digits-dcgan -o pipeline.yaml
-    """
-    from pathlib import Path
-
-    from pipelines.factory import compile_to
-    from pipelines.recipe import load_recipe
-
-    compile_to(load_recipe(recipe, change or ()), Path(out))
-    typer.echo(f"Wrote {out}.")
+app.command()(cluster_commands.compile)
+app.command()(cluster_commands.submit)
+app.command()(cluster_commands.upload)
+app.command()(cluster_commands.runs)
+app.command()(cluster_commands.logs)
+app.command()(schedule_commands.schedule)
 
 
 @app.command()
