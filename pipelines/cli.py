@@ -264,34 +264,13 @@ app.command()(cluster_commands.logs)
 app.command()(schedule_commands.schedule)
 
 
-@app.command()
-def sample(
-    model: Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME:VERSION; NAME is the champion")],
-    count: Annotated[int, typer.Option(min=1, max=100_000, help="how many samples")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="the same seed, the same bytes")] = 0,
-    out: Annotated[str, typer.Option("--out", "-o", help="the file: a PNG grid, or text")] = "",
-) -> None:
-    """Draws samples from a published model into a file that a person can open.
-
-    Examples:
-      mozart sample digits-dcgan --count 64 --seed 7 --out grid.png
-      mozart sample digits-vae:1 --count 16
-    """
-    from components.home import home
-    from components.registry import Registry
-    from pipelines.sampling import sample_to_file, without_native_noise
-
-    version = Registry(home()).resolve(model)
-    with without_native_noise():
-        path = sample_to_file(version, count, seed, out)
-    typer.echo(f"{count} samples of {version.name} version {version.version}, seed {seed}: {path}")
-
-
+app.command()(serving_commands.sample)
 app.command()(judging_commands.evaluate)
 app.command()(judging_commands.compare)
 app.command()(study_commands.study)
 app.command(name="study-results")(study_commands.study_results)
 app.command()(serving_commands.pull)
+app.command()(serving_commands.export)
 app.command()(serving_commands.key)
 
 

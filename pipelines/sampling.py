@@ -1,4 +1,4 @@
-"""Samples of a published model in a file that a person opens: whole or not there at all."""
+"""Samples of a published model in a file that a person opens, marked: whole or not there at all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from components.artifacts import explain_os_error, read_json
 from components.bundle import load_bundle
 from components.errors import ConfigError
+from components.marking import facts_of, mark, write_manifest
 from components.modalities import modalities
 from components.registry import Version
 
 
 def sample_to_file(version: Version, count: int, seed: int, out: str = "") -> Path:
-    """Draws `count` samples and returns the file that holds them.
+    """Draws `count` samples and returns the file that holds them; a manifest lies beside it.
 
     Args:
         out: the file, or the folder for one named after the model; by default here. Without a suffix
@@ -45,11 +47,34 @@ def sample_to_file(version: Version, count: int, seed: int, out: str = "") -> Pa
                     f"{wanted.stem}{written.suffix}"
                 )
             final = folder / (name if suffix else name + written.suffix)
-            for second in sorted(set(Path(beside).iterdir()) - {written}):  # a picture of them, say
-                second.rename(final.with_suffix(second.suffix))
-            return written.rename(final)
+            return _kept(written, final, facts_of(version, seed) | {"count": count})
     except OSError as error:
         raise explain_os_error(error, folder / name) from error
+
+
+def sample_to_shards(version: Version, count: int, seed: int, out: str, workers: int) -> Path:
+    """Draws any number of samples into a folder of shards; broken off, the same call goes on.
+
+    Raises:
+        ConfigError, IntegrityError, ResourceError: see `components.bulk.sample_in_bulk`.
+    """
+    from components.bulk import sample_in_bulk
+    from components.settings import BeamSettings
+
+    folder = Path(out or f"{version.name}-{version.version}-seed{seed}")
+    sample_in_bulk(version, count, seed, folder, BeamSettings(workers=workers))
+    return folder
+
+
+def _kept(written: Path, final: Path, facts: dict[str, Any]) -> Path:
+    """Marks what was written and what lies beside it (a picture of the music, say), gives all of it the
+    final name, and a manifest."""
+    made = []
+    for file in (written, *sorted(set(written.parent.iterdir()) - {written})):
+        mark(file, facts)
+        made.append(file.rename(final if file == written else final.with_suffix(file.suffix)))
+    write_manifest(made, facts)
+    return final
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The commands of those who use what is published: `pull` a bundle, show the `key` that signed it."""
+"""Commands of those who use what is published: `sample`, `pull`, `export`, and the `key` that signs it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,61 @@ Model = Annotated[str, typer.Argument(help="NAME, NAME@ALIAS or NAME:VERSION; NA
 Key = Annotated[
     str, typer.Option("--key", help="the publisher's public key, a .pub file; by default this home's own")
 ]
+
+
+GRID = 10_000  # more samples go into shards
+
+
+def sample(
+    model: Model,
+    count: Annotated[
+        str,
+        typer.Option(metavar="NUMBER", help=f"how many samples; more than {GRID:,} are a folder of shards"),
+    ] = "64",
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="the same seed, the same bytes")] = 0,
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="the file: a PNG grid, text, ...; of shards the folder")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="worker processes that draw the shards")] = 1,
+) -> None:
+    """Draws samples from a published model into a file that a person can open, or any number into shards.
+
+    Shards (.npy, 8192 samples each) are drawn by Apache Beam; broken off, the same command goes on.
+
+    Examples:
+      mozart sample digits-dcgan --count 64 --seed 7 --out grid.png
+      mozart sample digits-vae:1 --count 16
+      mozart sample digits-vae --count 1e6 --out million --workers 2
+    """
+    from components.home import home
+    from components.registry import Registry
+    from pipelines.sampling import sample_to_file, sample_to_shards, without_native_noise
+
+    number = whole_number(count)
+    version = Registry(home()).resolve(model)
+    with without_native_noise():
+        if number <= GRID:
+            path = sample_to_file(version, number, seed, out)
+        else:
+            path = sample_to_shards(version, number, seed, out, workers)
+    typer.echo(f"{number} samples of {version.name} version {version.version}, seed {seed}: {path}")
+
+
+def whole_number(text: str) -> int:
+    """`64`, `10_000` or `1e6` → the number.
+
+    Raises:
+        ConfigError: it is none from 1 to a thousand million.
+    """
+    from components.errors import ConfigError
+
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number <= 1e9 or number != int(number):
+        raise ConfigError(f"--count {text}: a whole number from 1 to 1e9 is meant")
+    return int(number)
 
 
 def pull(
@@ -55,3 +110,24 @@ def key(
     except OSError as error:
         raise explain_os_error(error, Path(out)) from error
     typer.echo(f"The public key {fingerprint(public)[:16]} is in {out}.")
+
+
+def export(model: Model, folder: Annotated[str, typer.Argument(help="the folder to make")]) -> None:
+    """Writes a published model as a SavedModel and an MLflow model, which run without Mozart.
+
+    Examples:
+      mozart export digits-dcgan exported
+    """
+    from components.home import home
+    from components.registry import Registry
+    from components.serving.export import export
+    from pipelines.sampling import without_native_noise
+
+    version = Registry(home()).resolve(model)
+    with without_native_noise():
+        facts = export(version, Path(folder))
+    typer.echo(
+        f"{version.name} version {version.version} is in {folder}, with {', '.join(facts['signatures'])}."
+    )
+    for name, reason in facts["left_out"].items():
+        typer.echo(f"Left out: {name} of the family '{facts['family']}' ({reason}).")

@@ -1,0 +1,85 @@
+"""An exported model says what the family says, in a process where Mozart cannot be imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.artifacts import read_json, reading
+from components.bundle import load_bundle
+from components.errors import ConfigError
+from components.registry import Version
+from components.serving.export import export
+from tests.components.publishing import bundle_folder
+from tests.components.serving.exporting import answers, compare, elsewhere, families, model_of, questions
+from tests.tiny_data import tiny_data
+
+PANDAS = os.environ.get("MOZART_TEST_PANDAS", "")  # a folder with pandas, where it is not installed
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported form of the published `tiny`, a normal."""
+    out = tmp_path_factory.mktemp("export") / "exported"
+    folder = bundle_folder()
+    export(Version("tiny", 1, folder, folder.name, ("champion",), {}, {}, datetime.now(UTC)), out)
+    return out
+
+
+def test_an_exported_model_says_the_same_without_mozart(exported: Path) -> None:
+    model = load_bundle(bundle_folder())
+    asked = questions(model, read_json(exported / "export.json")["signatures"], tiny_data(model.spec))
+    assert set(asked) == {"sample", "log_prob"}
+    compare(elsewhere("signatures", exported, asked), answers(model, asked))
+
+
+@pytest.mark.skipif(
+    not PANDAS and importlib.util.find_spec("pandas") is None,
+    reason="mlflow.pyfunc needs pandas: set MOZART_TEST_PANDAS to a folder that has it",
+)
+def test_mlflow_loads_it_as_a_pyfunc_without_mozart(exported: Path) -> None:
+    model = load_bundle(bundle_folder())
+    asked = questions(model, read_json(exported / "export.json")["signatures"], tiny_data(model.spec))
+    compare(elsewhere("pyfunc", exported, asked, PANDAS), answers(model, asked))
+
+
+def test_it_holds_no_pickle_and_says_what_it_is(exported: Path) -> None:
+    said = reading(exported)
+    assert not [name for name in said["files"] if Path(name).suffix in (".pkl", ".pickle", ".h5", ".keras")]
+    facts = read_json(exported / "export.json")
+    assert (facts["name"], facts["version"], facts["bundle"]) == ("tiny", 1, bundle_folder().name)
+    assert facts["signatures"]["sample"]["inputs"] == {
+        "count": {"dtype": "int32", "shape": []},
+        "seed": {"dtype": "int32", "shape": []},
+    }
+    assert facts["left_out"] == {}
+
+
+def test_nothing_is_overwritten(exported: Path) -> None:
+    with pytest.raises(ConfigError, match="is there already"):
+        export(Version("tiny", 1, bundle_folder(), "", (), {}, {}, datetime.now(UTC)), exported)
+
+
+FAST = ("naive_bayes-TestNaiveBayes", "dcgan-TestContract")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in families()]
+)
+def test_every_family_says_the_same_without_mozart(name: str, tmp_path: Path) -> None:
+    from components.serving.saved_model import save
+
+    battery = families()[name]
+    model = model_of(battery)
+    told: dict[str, Any] = save(model, tmp_path / "exported" / "saved_model")
+    asked = questions(model, told["signatures"], battery.data(battery.spec))
+    assert ("log_prob" in asked) == (model.likelihood != "none"), told["left_out"]
+    assert set(told["left_out"]) <= {"forecast", "translate", "complete", "predict_rating", "tag"}
+    compare(elsewhere("signatures", tmp_path / "exported", asked), answers(model, asked))
+    assert len(np.unique(np.asarray(answers(model, asked)["sample"][0]))) > 1
