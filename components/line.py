@@ -12,7 +12,7 @@ from components.artifacts import fingerprint_of, read_json
 from components.ingest import source_fingerprint
 from components.provenance import code_version
 from components.registry import Registry
-from components.settings import DataSettings
+from components.settings import DataSettings, TrainSettings
 
 BLOCKS = ("name", "data", "model", "train", "evaluate", "gates", "schema")
 
@@ -45,3 +45,9 @@ def champion_to_beat(home: Path, name: str, line: str) -> str:
         return str(champion.version)
     baseline = read_json(champion.bundle_path / "evaluation.json").get("champion")
     return str(baseline["version"]) if baseline else ""
+
+
+def begin_with(train: TrainSettings, champion: str) -> str:
+    """The version that training begins with, where the recipe asks for a warm start; else empty, so that
+    another champion changes nothing of a training that starts cold."""
+    return champion if train.warm_start == "champion" else ""

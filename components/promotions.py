@@ -6,11 +6,11 @@ Such a line is known by what follows: the next move starts elsewhere, or the cha
 
 from __future__ import annotations
 
-import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from components.journal import append_line, read_lines
 
 
 class Promotions:
@@ -24,30 +24,11 @@ class Promotions:
     ) -> None:
         """Adds one move of `name` from version `old` to `new` and syncs it to the disk."""
         entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "name": name, "kind": kind}
-        line = json.dumps(entry | {"from": old, "to": new, "reason": because}).encode() + b"\n"
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a+b") as stream:
-            if stream.tell() > 0:
-                stream.seek(-1, os.SEEK_END)
-                if stream.read(1) != b"\n":  # a writer was killed within its line
-                    line = b"\n" + line
-            stream.write(line)
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_line(self.file, entry | {"from": old, "to": new, "reason": because})
 
     def entries(self, name: str) -> list[dict[str, Any]]:
         """The moves of `name`, oldest first; half-written lines are left out."""
-        if not self.file.exists():
-            return []
-        found = []
-        for line in self.file.read_text("utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if entry["name"] == name:
-                found.append(entry)
-        return found
+        return read_lines(self.file, name)
 
     def rolled_back(self, name: str, version: int) -> bool:
         """Whether a person has taken the champion away from this version."""

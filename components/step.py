@@ -142,22 +142,36 @@ def _statistics_of(reference: str) -> Path | None:
 
 
 @told
-def transform(data: str, records: str, statistics: str, out: str) -> None:
-    """Records → examples."""
+def transform(name: str, data: str, records: str, statistics: str, out: str) -> None:
+    """Records → examples; where spans arrive, with the frozen validation split."""
+    from components.frozen import freeze, frozen_split
     from components.transform import transform
 
-    transform(Path(records), Path(statistics), Path(out), DataSettings.parse(data))
+    settings = DataSettings.parse(data)
+    frozen = frozen_split(home(), name, settings)
+    transform(Path(records), Path(statistics), Path(out), settings, frozen=frozen)
+    freeze(Path(records), home(), name, settings)
 
 
 @told
 def train(
-    name: str, data: str, model: str, train: str, examples: str, out: str, metrics: str
+    name: str, data: str, model: str, train: str, champion: str, examples: str, out: str, metrics: str
 ) -> dict[str, float]:
-    """Examples → model; returns the last values of the learning curve, all finite."""
+    """Examples → model; returns the last values of the learning curve, all finite.
+
+    `champion` is the version that a warm start begins with.
+    """
     from components.train import train as learn
 
     recipe = {"name": name, "data": json.loads(data), "model": json.loads(model), "train": json.loads(train)}
-    last = learn(Path(examples), Path(out), ModelSettings.parse(model), TrainSettings.parse(train), recipe)
+    last = learn(
+        Path(examples),
+        Path(out),
+        ModelSettings.parse(model),
+        TrainSettings.parse(train),
+        recipe,
+        f"{name}:{champion}" if champion else "",
+    )
     return _keep(last, metrics)
 
 
@@ -207,14 +221,16 @@ def publish(name: str, line: str, model: str, evaluation: str, out: str) -> dict
 @told
 def look(
     name: str, data: str, model: str, train: str, evaluate: str, gates: str, schema: str
-) -> tuple[str, str, str, str]:
-    """The champion to beat, the state of the source, the code and the mark of all: see `components.line`."""
-    from components.line import champion_to_beat, departure
+) -> tuple[str, str, str, str, str]:
+    """The champion to beat and to begin with, the state of the source, the code and the mark of all: see
+    `components.line`."""
+    from components.line import begin_with, champion_to_beat, departure
 
     blocks = {"name": name, "data": data, "model": model, "train": train}
     found = departure({**blocks, "evaluate": evaluate, "gates": gates, "schema": schema})
     champion = champion_to_beat(home(), name, found["line"])
-    return champion, found["source_state"], found["code_version"], found["line"]
+    begin = begin_with(TrainSettings.parse(train), champion)
+    return champion, begin, found["source_state"], found["code_version"], found["line"]
 
 
 def finish(name: str, notify: str, state: str, error: str, out: str) -> str:

@@ -18,6 +18,8 @@ import numpy as np
 
 from components.artifacts import fingerprint_of, read_json, reading, write_json, writing
 from components.dataflow import run, write_bytes
+from components.frozen import SPLIT as FROZEN
+from components.frozen import fingerprint_of_split
 from components.ingest import SPLITS, shards_of
 from components.modalities import modalities
 from components.settings import DataSettings
@@ -25,14 +27,23 @@ from components.statistics import compact, summaries_of
 
 
 def transform(
-    records: Path, statistics: Path, out: Path, data: DataSettings, encoding: dict[str, Any] | None = None
+    records: Path,
+    statistics: Path,
+    out: Path,
+    data: DataSettings,
+    encoding: dict[str, Any] | None = None,
+    frozen: Path | None = None,
 ) -> dict[str, Any]:
     """Fits the encoding on the training split, applies it to all, and returns the manifest.
 
     Args:
         encoding: that of a model which is there already, to see these records as it does.
+        frozen: the folder of the records that stand in for the validation split (`components.frozen`).
     """
     source = reading(records)
+    if frozen is not None:
+        reading(frozen)
+    folders = {split: frozen if frozen and split == FROZEN else records for split in SPLITS}
     reading(statistics)
     found = read_json(statistics / "statistics.json")
     modality = modalities()[found["modality"]]
@@ -44,7 +55,9 @@ def transform(
         )
     if data.augment:
         encoding = {**encoding, "augment": modality.Augment.parse(data.augment).model_dump()}
-    chunks = [[split, i, str(shard)] for split in SPLITS for i, shard in enumerate(shards_of(records, split))]
+    chunks = [
+        [split, i, str(shard)] for split in SPLITS for i, shard in enumerate(shards_of(folders[split], split))
+    ]
     with writing(out, "transform") as (folder, manifest):
         write_json(folder / "encoding.json", encoding)
         write_json(folder / "statistics.json", compact(found))
@@ -52,7 +65,10 @@ def transform(
         counts = run(chunks, _Encode(encoding, str(folder)), [_count], folder, data.beam)
         manifest["counts"] = {split: sum(n for name, n in counts if name == split) for split in SPLITS}
         manifest["data_fingerprint"] = source["fingerprint"]
-        manifest["fingerprint"] = fingerprint_of(source["fingerprint"], encoding)
+        manifest["validation"] = fingerprint_of_split(folders[FROZEN])
+        other = manifest["validation"] != fingerprint_of_split(records)
+        kept = (manifest["validation"],) if other else ()
+        manifest["fingerprint"] = fingerprint_of(source["fingerprint"], encoding, *kept)
     return manifest
 
 

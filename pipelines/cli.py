@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from components.errors import ConfigError, MozartError, did_you_mean
+from components.errors import ConfigError, MozartError, NothingToDo, did_you_mean
 from pipelines import (
     cluster_commands,
     data_commands,
@@ -38,6 +38,9 @@ def main() -> None:
         app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except KeyboardInterrupt:
         sys.exit(130)
+    except NothingToDo as error:
+        typer.echo(str(error))
+        sys.exit(error.exit_code)
     except MozartError as error:
         if debug:
             raise
@@ -229,16 +232,24 @@ app.command()(data_commands.schema)
 
 
 @app.command()
-def run(recipe: Recipe = "digits-dcgan", change: data_commands.Change = None) -> None:
+def run(
+    recipe: Recipe = "digits-dcgan",
+    change: data_commands.Change = None,
+    spans: Annotated[
+        str, typer.Option("--spans", help="FIRST..LAST in place of the recipe's window of spans.")
+    ] = "",
+) -> None:
     """Runs a recipe: ingest, check, train, evaluate and, where the gates let it, publish.
 
-    Broken off (Ctrl-C, a kill, a full disk), the same command goes on where it stopped.
+    Broken off (Ctrl-C, a kill, a full disk), the same command goes on where it stopped. The exit code is 10
+    where a source of spans brought nothing new, or too little: then nothing is trained.
 
     Examples:
       mozart run
       mozart run digits-vae
       mozart run my-recipe.yaml
       mozart run digits-dcgan --set train.epochs=5 --set model.config.width=32
+      mozart run my-days.yaml --spans 2026-11-01..2026-11-07
     """
     from rich.console import Console
 
@@ -246,7 +257,8 @@ def run(recipe: Recipe = "digits-dcgan", change: data_commands.Change = None) ->
     from pipelines.local import run_here
     from pipelines.recipe import load_recipe
 
-    loaded = load_recipe(recipe, change or ())
+    explicit = [f'data.spans.only="{spans}"'] if spans else []
+    loaded = load_recipe(recipe, [*(change or ()), *explicit])
     require_kfp()
     console = Console(file=sys.stdout, markup=True, highlight=False)
     console.print(f"[bold]{loaded.name}[/]: {loaded.about}", soft_wrap=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError
-from components.line import departure
+from components.line import begin_with, departure
 from components.resources import STEPS as STEPS
 from components.resources import ResourceSettings
 from pipelines.recipe import Recipe
@@ -35,14 +35,15 @@ def pipeline(name: str) -> Any:
         gates: str,
         schema: str,
         champion: str,
+        begin: str,
         source_state: str,
         code_version: str,
         line: str,
     ) -> None:
         blocks = {"name": name, "data": data, "model": model, "train": train}
         blocks |= {"evaluate": evaluate, "gates": gates, "schema": schema}
-        found = {"champion": champion, "source_state": source_state, "code_version": code_version}
-        _line(blocks, {**found, "line": line}, lambda task, step: task)
+        found = {"champion": champion, "begin": begin, "source_state": source_state}
+        _line(blocks, {**found, "code_version": code_version, "line": line}, lambda task, step: task)
 
     return mozart
 
@@ -106,10 +107,11 @@ def _line(blocks: dict[str, Any], found: Any, dress: Dress) -> None:
     checked = steps.validate(**asked, champion=champion, records=records, statistics=statistics)
     dress(checked, "validate")
     with dsl.If(checked.outputs["Output"] == "pass", name="data-fit"):
-        encoded = dress(steps.transform(data=data, records=records, statistics=statistics), "transform")
-        examples = encoded.outputs["examples"]
+        encoded = steps.transform(name=name, data=data, records=records, statistics=statistics)
+        examples = dress(encoded, "transform").outputs["examples"]
         given = {key: blocks[key] for key in ("name", "data", "model", "train")}
-        trained = dress(steps.train(**given, examples=examples), "train").outputs["trained"]
+        learnt = steps.train(**given, champion=found["begin"], examples=examples)
+        trained = dress(learnt, "train").outputs["trained"]
         judged = steps.evaluate(
             name=name,
             evaluate=blocks["evaluate"],
@@ -153,7 +155,7 @@ def arguments(recipe: Recipe, champion: str = "") -> dict[str, str]:
         ConfigError: `data.schema_file` is not there or is no schema.
     """
     given = blocks_of(recipe)
-    return {**given, "champion": champion, **departure(given)}
+    return {**given, "champion": champion, "begin": begin_with(recipe.train, champion), **departure(given)}
 
 
 def _schema(file: str) -> str:

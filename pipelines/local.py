@@ -23,15 +23,17 @@ from typing import Any
 
 from rich.console import Console
 
-from components.errors import DataError, GateRefused, ResourceError
+from components import frozen, spans
+from components.errors import DataError, GateRefused, NothingToDo, ResourceError
 from components.home import home
-from components.line import champion_to_beat
+from components.line import begin_with, champion_to_beat
 from components.registry import Registry
 from components.step import disk_error
 from components.tracking import database_file
 from pipelines.factory import STEPS, arguments, pipeline
 from pipelines.outcome import Run, refusal, tell_whom, write_outcome
 from pipelines.recipe import Recipe
+from pipelines.record import keep_record, learnt_before
 from pipelines.screen import Screen, headline
 from pipelines.step_process import StepFailed, StepProcess, environment
 
@@ -51,6 +53,7 @@ def run_here(recipe: Recipe, console: Console) -> Run:
 
     Raises:
         GateRefused, DataError: a gate said no. StepFailed or the step's own error: a step failed.
+        NothingToDo: too few spans have arrived, or nothing new since a run before.
         ResourceError: MOZART_HOME or the disk cannot be written.
         KeyboardInterrupt, SystemExit: asked to stop by Ctrl-C or SIGTERM; the step has ended too.
     """
@@ -58,21 +61,33 @@ def run_here(recipe: Recipe, console: Console) -> Run:
     try:
         _run(done, console)
     except Exception as error:
-        tell_whom(done, error, console)
+        _record(done, error, console)
+        if not isinstance(error, NothingToDo):
+            tell_whom(done, error, console)
         raise
+    _record(done, None, console)
     tell_whom(done, None, console)
     return done
 
 
+def _record(done: Run, error: Exception | None, console: Console) -> None:
+    """Into the history; a disk that is full never hides how the run ended."""
+    try:
+        keep_record(done, error)
+    except OSError as failed:
+        console.print(f"the history was not kept: {disk_error(failed) or failed}", markup=False)
+
+
 def _run(done: Run, console: Console) -> None:
     """See `run_here`."""
-    recipe = done.recipe.preflight()
+    recipe = done.recipe = _at_this_moment(done.recipe.preflight(), console)
     root = _writable_home()
     engine = _Engine(done, Screen(console, len(STEPS)), root)
     try:
         with _sigterm_raised(), _registry_in_preparation(root), engine.hooked():
             given = arguments(recipe)
             given["champion"] = champion_to_beat(root, recipe.name, given["line"])
+            given["begin"] = begin_with(recipe.train, given["champion"])
             pipeline(recipe.name)(**given)
     except _Ended:
         pass
@@ -95,6 +110,22 @@ def _run(done: Run, console: Console) -> None:
         write_outcome(done, console)
     if done.error is not None:
         raise done.error
+
+
+def _at_this_moment(recipe: Recipe, console: Console) -> Recipe:
+    """The recipe with the window of spans that it means now, which the log tells.
+
+    Raises:
+        ConfigError: the frozen validation split of its name was made otherwise.
+    """
+    if not spans.has_spans(recipe.data):
+        return recipe
+    frozen.frozen_split(home(), recipe.name, recipe.data)
+    data = spans.pinned(recipe.data)
+    there = [span for span, _ in spans.sources(data)]
+    assert data.spans is not None
+    console.print(f"spans {data.spans.only}, {len(there)} arrived: {', '.join(there)}", soft_wrap=True)
+    return recipe.model_copy(update={"data": data})
 
 
 def _writable_home() -> Path:
@@ -206,6 +237,10 @@ class _Engine:
             self.screen.refuse(self.step, said)
         else:
             self.screen.finish(self.step, said, cached)
+        if self.step == "ingest":
+            self.done.error = learnt_before(self.done)
+            if self.done.error is not None:
+                raise _Ended
         return outputs, status
 
     def _launch(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from components.artifacts import read_json, write_json
-from components.errors import DataError, GateRefused, MozartError, RegistryError
+from components.errors import DataError, GateRefused, MozartError, NothingToDo, RegistryError
 from components.notify import notify
 from components.provenance import now
 from components.step import disk_error
@@ -72,7 +72,8 @@ def write_outcome(done: Run, console: Console) -> None:
     """`run.json` and `report.html` in the run's folder. Their failure never hides the run's own."""
     try:
         _write_facts(done)
-        _write_page(done)
+        if not isinstance(done.error, NothingToDo):  # the last page is still the last
+            _write_page(done)
     except Exception as error:
         known = disk_error(error) if isinstance(error, OSError) else error
         reason = f"no report was written: {known or error}"

@@ -55,6 +55,7 @@ def validate(
 
 @step
 def transform(
+    name: str,
     data: str,
     records: dsl.Input[dsl.Dataset],
     statistics: dsl.Input[dsl.Artifact],
@@ -63,7 +64,7 @@ def transform(
     """Records to examples."""
     from components.step import transform
 
-    transform(data, records.path, statistics.path, examples.path)
+    transform(name, data, records.path, statistics.path, examples.path)
 
 
 @step
@@ -72,6 +73,7 @@ def train(
     data: str,
     model: str,
     train: str,
+    champion: str,
     examples: dsl.Input[dsl.Dataset],
     trained: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
@@ -79,7 +81,9 @@ def train(
     """Examples to a model."""
     import components.step
 
-    values = components.step.train(name, data, model, train, examples.path, trained.path, metrics.path)
+    values = components.step.train(
+        name, data, model, train, champion, examples.path, trained.path, metrics.path
+    )
     for key, value in values.items():
         metrics.log_metric(key, value)
 
@@ -140,7 +144,9 @@ def look(
     evaluate: str,
     gates: str,
     schema: str,
-) -> NamedTuple("Found", [("champion", str), ("source_state", str), ("code_version", str), ("line", str)]):  # type: ignore[valid-type]
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Found", [("champion", str), ("begin", str), ("source_state", str), ("code_version", str), ("line", str)]
+):
     """What a run sets out with: what is known here before the first step."""
     from components.step import look
 
