@@ -15,10 +15,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from components.artifacts import fingerprint_of, write_json, writing
+from components.devices import find_devices
 from components.examples import Examples
 from components.home import home
 from components.provenance import code_version, environment, git_commit, now, versions
@@ -41,24 +43,33 @@ def train(
     """Trains the recipe's model into the folder `out` and returns the last row of its curve.
 
     A killed training goes on from its snapshot when it is called again with the same settings, data
-    and code. Raises what `components.training.fit` raises.
+    and code, on as many devices as there are then. Where TF_CONFIG names several workers, each of them
+    calls this, and the chief alone writes. Raises what `find_devices` and `components.training.fit` raise.
 
     Args:
         champion: `NAME:VERSION` of the version that `train.warm_start` means; empty where there is none.
     """
     data = Examples(examples)
+    of_training = settings.model_dump(exclude={"devices"})
     key = fingerprint_of(
-        data.manifest["fingerprint"], model.model_dump(), settings.model_dump(), code_version(), champion
+        data.manifest["fingerprint"], model.model_dump(), of_training, code_version(), champion
     )
     snapshots = Snapshots(home() / "snapshots" / key)
 
     from components.training import fit
     from keras_models.saving import save
 
-    learner = make(model, data, settings.seed)
-    started = _start(learner, data, champion) if settings.warm_start == "champion" else None
+    devices = find_devices(settings.devices, settings.batch_size)
+    with devices.scope():
+        learner = make(model, data, settings.seed)
+        started = _start(learner, data, champion) if settings.warm_start == "champion" else None
+    if not devices.chief:
+        rows = fit(learner, data, settings, snapshots, devices=devices)
+        with tempfile.TemporaryDirectory() as nowhere:  # what is summed over workers is read by all of them
+            save(learner, Path(nowhere))
+        return rows[-1]
     with writing(out, "train") as (folder, manifest):
-        rows = fit(learner, data, settings, snapshots, folder / "tensorboard")
+        rows = fit(learner, data, settings, snapshots, folder / "tensorboard", devices)
         save(learner, folder)
         if started:
             save_optimizers(learner, folder)
@@ -74,7 +85,7 @@ def train(
                 "code_version": code_version(),
                 "git_commit": git_commit(),
                 "versions": versions(),
-                "environment": environment(),
+                "environment": environment() | devices.facts(),
                 "seed": settings.seed,
                 "start": started.told() if started else None,
                 "created": now(),

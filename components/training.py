@@ -12,11 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from components.devices import Devices, one_device
 from components.errors import DataError
 from components.examples import Examples
 from components.settings import TrainSettings
 from components.snapshot import Snapshots
 from keras_models.base import GenerativeModel
+from keras_models.saving import arrays_of
 
 PROGRESS = "@mozart-progress "
 STEPS_AT_ONCE = 32  # most steps in one call of the compiled function; it divides the epoch
@@ -29,28 +31,36 @@ def fit(
     settings: TrainSettings,
     snapshots: Snapshots | None = None,
     tensorboard: Path | None = None,
+    devices: Devices | None = None,
 ) -> list[dict[str, float]]:
     """Trains `model`, from its newest snapshot if there is one; returns one row an epoch.
 
+    Args:
+        devices: those in whose scope the model was built; by default one.
+
     Raises:
         DataError: no step can be taken, or a number stopped being finite (the first bad tensor named).
-        SystemExit: 143 after SIGTERM or SIGINT, with a snapshot to go on from.
+        ConfigError: the family does not learn on several devices.
+        ResourceError: a worker was lost.
+        SystemExit: 143 after SIGTERM or SIGINT (of any worker), with a snapshot to go on from.
     """
+    devices = devices or one_device()
     steps = examples.steps_per_epoch(settings.batch_size)
-    at_once = max(
-        n for n in range(1, min(steps, STEPS_AT_ONCE, settings.snapshot_steps) + 1) if steps % n == 0
-    )
-    model.compile(steps_per_execution=at_once)
-    watch = _Watch(model, settings, steps, at_once, snapshots)
+    most = min(steps, STEPS_AT_ONCE, settings.snapshot_steps) if devices.count == 1 else 1
+    at_once = max(n for n in range(1, most + 1) if steps % n == 0)
+    with devices.scope():
+        model.compile(steps_per_execution=at_once)
+    devices.prepare(model)
+    watch = _Watch(model, settings, steps, at_once, snapshots, devices)
     callbacks: list[keras.callbacks.Callback] = [watch]
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard), write_graph=False))
-    with _Signals(watch):
+    with _Signals(watch), devices.watched(watch.where):
         while watch.step < steps * settings.epochs:
             epoch, position = divmod(watch.step, steps)
             last = epoch + 1 if position else settings.epochs  # first finish the epoch that was broken off
             model.fit(
-                examples.stream(settings.batch_size, settings.seed, watch.step, last * steps),
+                devices.share(examples.stream(settings.batch_size, settings.seed, watch.step, last * steps)),
                 initial_epoch=epoch,
                 epochs=last,
                 steps_per_epoch=steps - position,
@@ -85,10 +95,13 @@ class _Watch(keras.callbacks.Callback):
         steps: int,
         at_once: int,
         snapshots: Snapshots | None,
+        devices: Devices,
     ) -> None:
         super().__init__()
+        self.devices = devices
         self.settings, self.steps, self.at_once, self.snapshots = settings, steps, at_once, snapshots
         self.step, self.rows = snapshots.restore(model) if snapshots else (0, [])
+        devices.same_step(self.step)
         self.kept = self.step
         self.means = [value.numpy() for metric in model.metrics for value in metric.variables]
         self.resumed_at = self.step
@@ -104,6 +117,8 @@ class _Watch(keras.callbacks.Callback):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.step == self.resumed_at:
+            self.devices.check_agreement(self.model)
         self.step += self.at_once
         values = {name: float(value) for name, value in (logs or {}).items()}
         self._check(values)
@@ -132,13 +147,21 @@ class _Watch(keras.callbacks.Callback):
                 f"'{culprit}': set a smaller learning rate or look at the data"
             )
 
+    def where(self) -> str:
+        """How far the training is, and from where it would go on."""
+        return f"after step {self.step} of {self.steps * self.settings.epochs}, the snapshot is of step {self.kept}"
+
     def _snapshot(self) -> None:
+        self.asked_to_stop = self.devices.any(self.asked_to_stop)
         due = self.step - self.kept >= self.settings.snapshot_steps
         if self.snapshots and (due or self.asked_to_stop):
             bad = first_not_finite(self.model)
             if bad:  # every reported number may be finite all the same: nothing goes on from such weights
                 raise DataError(f"training stopped at step {self.step}: the tensor '{bad}' is not finite")
-            self.snapshots.write(self.model, self.step, self.rows)
+            if self.devices.chief:
+                self.snapshots.write(self.model, self.step, self.rows)
+            else:
+                arrays_of(self.model.training_state())  # what is summed over workers is read by all of them
             self.kept = self.step
         if self.asked_to_stop:
             print(f"stopped at step {self.step}; the same command goes on from there", flush=True)
@@ -146,6 +169,8 @@ class _Watch(keras.callbacks.Callback):
 
     def _tell(self, values: dict[str, float]) -> None:
         now = time.monotonic()
+        if not self.devices.chief:
+            return
         if now - self.told > 0.25 or self.step == self.steps * self.settings.epochs:
             self.told = now
             line = {"step": self.step, "of": self.steps * self.settings.epochs, **values}

@@ -41,23 +41,23 @@ class Normal(GenerativeModel):
         self.count = self.add_weight(shape=(), initializer="zeros", name="count", **weight)
         self.running_mean = self.add_weight(shape=(d,), initializer="zeros", name="running_mean", **weight)
         self.scatter = self.add_weight(shape=(d, d), initializer="zeros", name="scatter", **weight)
+        self._trackers = {"examples": keras.metrics.Sum(name="examples")}  # a count, not a mean
         self.built = True
 
     def train_step(self, batch: Batch) -> dict[str, Any]:
-        """Merges the batch's count, mean and scatter into the running ones."""
+        """Merges the batch's count, mean and scatter, over all devices, into the running ones."""
         x = self._flat(batch["x"])
-        n = tf.cast(tf.shape(x)[0], tf.float64)
-        mean = tf.reduce_mean(x, axis=0)
+        own = tf.cast(tf.shape(x)[0], tf.float64)
+        n, summed = _over_devices([own, tf.reduce_sum(x, axis=0)])
+        mean = summed / n
         centred = x - mean
+        (scatter,) = _over_devices([tf.matmul(centred, centred, transpose_a=True)])
         shift = mean - self.running_mean
         total = self.count + n
-        self.scatter.assign_add(
-            tf.matmul(centred, centred, transpose_a=True)
-            + tf.tensordot(shift, shift, axes=0) * (self.count * n / total)
-        )
+        self.scatter.assign_add(scatter + tf.tensordot(shift, shift, axes=0) * (self.count * n / total))
         self.running_mean.assign_add(shift * (n / total))
         self.count.assign(total)
-        return {"examples": total}  # a count, not a mean
+        return self.track({"examples": own})
 
     def end_epoch(self) -> None:
         """Solves for mean and scale, and forgets the sums."""
@@ -90,3 +90,8 @@ class Normal(GenerativeModel):
 
     def _flat(self, x: Any) -> tf.Tensor:
         return tf.reshape(tf.cast(x, tf.float64), (-1, self.spec.dimensions))
+
+
+def _over_devices(sums: list[Any]) -> list[Any]:
+    """Sums over a device's share of the batch → sums over the whole batch."""
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, sums)
