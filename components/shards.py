@@ -59,8 +59,8 @@ def pieces(folder: Path, made_of: dict[str, Any]) -> Iterator[pa.Table]:
 
 
 def _slice(run: Path, start: int, stop: int, made_of: dict[str, Any]) -> pa.Table:
-    """The records of a run in [start, stop) whose order is in the shard's range. They stay in the file, which
-    is mapped: of a run, no more comes into memory than this."""
+    """The records of a run in [start, stop) whose order is in the shard's range, copied out of the file, which
+    is mapped meanwhile: so no more than one run is in memory beside the shard, however many there are."""
     with pa.memory_map(str(run)) as mapped:
         table = pa.ipc.open_file(mapped).read_all()
     order = table.column("order").to_numpy()[start:stop]
@@ -68,7 +68,15 @@ def _slice(run: Path, start: int, stop: int, made_of: dict[str, Any]) -> pa.Tabl
     high = len(order)
     if made_of["high"] < 2**64:
         high = int(np.searchsorted(order, np.uint64(made_of["high"])))
-    return table.slice(start + low, high - low)
+    return _copied(table.slice(start + low, high - low))
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """The same rows in memory of their own, and no others."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
 def repeated(keys: pa.ChunkedArray) -> list[str]:
