@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from keras_models.autoregressive.kalman import differencing
 from keras_models.autoregressive.linear_process import LinearProcess, Orders, assign
 from keras_models.autoregressive.panel_search import PanelSearch
 from keras_models.autoregressive.pooled_search import PooledSearch
-from keras_models.autoregressive.series_fit import Polynomials
+from keras_models.autoregressive.series_fit import Polynomials, aicc
 from keras_models.autoregressive.stationarity import product, spectral_radius
 from keras_models.config import FamilyConfig
 
@@ -20,6 +21,8 @@ Order = tuple[int, int, int]
 
 class ArimaProcess(LinearProcess):
     """Linear processes of products of polynomials, estimated by exact maximum likelihood."""
+
+    estimator: PanelSearch | PooledSearch
 
     def __init__(
         self, spec: Any, config: FamilyConfig, order: Order, seasonal: Order, season: int, *, seed: int = 0
@@ -38,7 +41,20 @@ class ArimaProcess(LinearProcess):
         super().__init__(spec, config, Orders(*polynomials.degrees, delta, trend), seed=seed)
         self.polynomials = polynomials
         search = PooledSearch if self.config.pooled else PanelSearch
-        self.estimator = search(self, polynomials)
+        self.estimator = search(self, polynomials, self.config.choose)
+
+    def chosen_orders(self) -> np.ndarray:
+        """p, q, P, Q of each process, `[groups, C, 4]`; with `choose` those of lowest AICc."""
+        free, ends = np.asarray(self.estimator.free) != 0, np.cumsum((0, *self.polynomials[:4]))
+        blocks = [free[..., start:stop] for start, stop in itertools.pairwise(ends)]
+        return np.stack(
+            [(block * (1 + np.arange(block.shape[-1]))).max(-1, initial=0) for block in blocks], -1
+        )
+
+    def aicc(self) -> np.ndarray:
+        """Akaike's criterion, corrected, of each process `[groups, C]`; not comparable between differencings."""
+        numbers = self.chosen_orders().sum(-1) + self.regressors + 1
+        return aicc(-np.asarray(self.log_likelihood), numbers, np.asarray(self.observations))
 
     def set_coefficients(
         self,

@@ -16,15 +16,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_models.autoregressive.kalman import (
-    COUNTED,
-    Process,
-    filtered,
-    onwards,
-    started,
-)
+from keras_models.autoregressive.forecasting import checked, continued
+from keras_models.autoregressive.kalman import Process, onwards, started
 from keras_models.autoregressive.whitening import (
-    filled,
     observed,
     processes_last,
     rows_first,
@@ -204,7 +198,7 @@ class LinearProcess(GenerativeModel):
         Raises:
             ValueError: a history too short for the differencing, covariates that are not there, no steps.
         """
-        history, covariates = self._checked_history(history, steps, covariates)
+        history, covariates = checked(history, steps, covariates, self.spec, len(self.orders.delta))
         shape = (steps, samples, history.shape[0] * self.spec.shape[1])
         noise = tf.random.stateless_normal(shape, [seed, steps], dtype=tf.float64)
         paths, _ = self._forecast(history, covariates, self.group_of(history, series), noise)
@@ -214,7 +208,7 @@ class LinearProcess(GenerativeModel):
         self, history: Any, steps: int, *, covariates: Any = None, series: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation `[n, steps, C]`, float64, of the same forecast: they are exact."""
-        history, covariates = self._checked_history(history, steps, covariates)
+        history, covariates = checked(history, steps, covariates, self.spec, len(self.orders.delta))
         noise = tf.zeros((steps, 1, history.shape[0] * self.spec.shape[1]), tf.float64)
         paths, deviation = self._forecast(history, covariates, self.group_of(history, series), noise)
         return np.asarray(paths)[0], np.asarray(deviation)
@@ -306,47 +300,10 @@ class LinearProcess(GenerativeModel):
     @tf.function(reduce_retracing=True)
     def _forecast(self, history: Any, covariates: Any, group: Any, noise: Any) -> tuple[Any, Any]:
         """Paths `[samples, n, steps, C]` and deviations `[n, steps, C]`."""
-        channels, given, past = self.spec.shape[1], len(self.orders.delta), tf.shape(history)[1]
-        process, variance = self._process(group)
+        past = tf.shape(history)[1]
         regression = self._regression(covariates, group)
-        there = ~tf.math.is_nan(history)
-        eta = processes_last(tf.where(there, history - regression[:, :past], 0))[:, None]
-        there = processes_last(there)
-        eta = filled(eta, there)
-        state = started(process, eta[:given], there[:given])
-        seen = filtered(process, eta[given:], there[given:], state)
-        samples = tf.shape(noise)[1]
-        mean = tf.repeat(seen.mean, samples, axis=1)
-        paths = onwards(process, (mean, seen.covariance), noise * tf.sqrt(variance))
-        blind = filtered(
-            process, paths[:, 0][:, None], tf.zeros_like(paths[:, 0], tf.bool), (seen.mean, seen.covariance)
-        )
-        known = tf.where(blind.variances < COUNTED, tf.ones_like(blind.variances), np.nan)
-        deviation = rows_first(tf.sqrt(blind.variances * variance) * known, channels)
-        paths = tf.transpose(paths * known[:, None], (1, 0, 2))  # [samples, steps, n C]
-        paths = tf.reshape(paths, (samples, tf.shape(noise)[0], -1, channels))
-        return tf.transpose(paths, (0, 2, 1, 3)) + regression[None, :, past:], deviation
-
-    def _checked_history(self, history: Any, steps: int, covariates: Any) -> tuple[Any, Any]:
-        history = np.asarray(history, np.float64)
-        given, k = len(self.orders.delta), self.spec.covariates
-        if history.ndim != 3 or history.shape[2] != self.spec.shape[1]:
-            raise ValueError(
-                f"a history is [n, t, {self.spec.shape[1]}], and this one is {list(history.shape)}"
-            )
-        if history.shape[1] <= given:
-            raise ValueError(
-                f"a history of {history.shape[1]} steps is too short: this model needs {given + 1} at least"
-            )
-        if steps < 1:
-            raise ValueError(f"a forecast is of 1 step at least, and {steps} were asked for")
-        asked = (len(history), history.shape[1] + steps, k)
-        if k and (covariates is None or np.shape(covariates) != asked):
-            raise ValueError(
-                f"this model forecasts with covariates {list(asked)}, those of the future among them"
-            )
-        covariates = np.zeros(asked) if not k else np.asarray(covariates, np.float64)
-        return tf.constant(np.where(np.isinf(history), np.nan, history)), tf.constant(covariates)
+        paths, deviation = continued(*self._process(group), history - regression[:, :past], noise)
+        return paths + regression[None, :, past:], deviation
 
 
 def assign(weight: Any, value: Any) -> None:

@@ -98,6 +98,28 @@ class LagSums:
 def lagged(x: Any, there: Any, order: int) -> Any:
     """Sums of products `[B, C, p + 2, p + 2]` of 1, y_{t-1} ... y_{t-p} and y_t, over the steps `t` of `x`
     `[B, L, C]` where all of them are observed."""
+    return tf.cond(tf.reduce_all(there), lambda: _complete(x, order), lambda: _with_gaps(x, there, order))
+
+
+def _complete(x: Any, order: int) -> Any:
+    """One pass over the series a lag: sums over other stretches of it differ at its ends alone."""
+    steps, lags = x.shape[1], (*range(1, order + 1), 0)
+    found = {(0, k): tf.reduce_sum(x[:, order:] * x[:, order - k : steps - k], 1) for k in range(order + 1)}
+    level = [tf.reduce_sum(x[:, order:], 1)]
+    for i in range(order):
+        first, last = x[:, order - 1 - i], x[:, steps - 1 - i]
+        level.append(level[i] + first - last)
+        for j in range(i, order):
+            rest = first * x[:, order - 1 - j] - last * x[:, steps - 1 - j]
+            found[i + 1, j + 1] = found[i, j] + rest
+    count = tf.ones_like(level[0]) * (steps - order)
+    rows = [tf.stack([count, *(level[i] for i in lags)], -1)]
+    for i in lags:
+        rows.append(tf.stack([level[i], *(found[min(i, j), max(i, j)] for j in lags)], -1))
+    return tf.stack(rows, -2)
+
+
+def _with_gaps(x: Any, there: Any, order: int) -> Any:
     steps = x.shape[1] - order
     shifts = [order - lag for lag in (*range(1, order + 1), 0)]  # where y_{t-lag} begins
     all_there = tf.reduce_all(tf.stack([there[:, s : s + steps] for s in shifts]), 0)

@@ -8,7 +8,6 @@ shortened. Problems that are done leave, and others come in their place, so that
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ SHORTENED = 25  # times in a row, after which a direction is given up
 ITERATIONS = 300
 NEAR = 0.02  # of two searches of one problem, in the parameters' own units
 LONGEST = 2.0  # of one step, in the parameters' own units
+UNKNOWN = 1e300  # a value that is not known: finite, for a state with infinities would look like a fault
 
 State = dict[str, np.ndarray]
 
@@ -33,7 +33,7 @@ class QuasiNewton:
         n, p = start.shape
         self.state: State = {
             "point": start.astype(np.float64).copy(),
-            "value": np.full(n, np.inf),
+            "value": np.full(n, UNKNOWN),
             "gradient": np.zeros((n, p)),
             "inverse": np.tile(np.eye(p), (n, 1, 1)),
             "step": np.zeros((n, p)),  # from the point to the trial
@@ -58,7 +58,7 @@ class QuasiNewton:
     def done(self) -> np.ndarray:
         """Which problems ask for nothing more, bool `[n]`."""
         s = self.state
-        settled = np.isfinite(s["value"]) & (np.abs(s["gradient"]).max(-1, initial=0) < GRADIENT)
+        settled = (s["value"] < UNKNOWN) & (np.abs(s["gradient"]).max(-1, initial=0) < GRADIENT)
         stuck = (s["stalled"] >= STALLED) | (s["evaluations"] >= ITERATIONS)
         return settled | stuck
 
@@ -67,7 +67,7 @@ class QuasiNewton:
         s = {name: array[rows] for name, array in self.state.items()}
         s["evaluations"] = s["evaluations"] + 1
         fine = np.isfinite(value) & np.isfinite(gradient).all(-1)
-        first = ~np.isfinite(s["value"])
+        first = s["value"] >= UNKNOWN
         gain = s["value"] - value
         enough = fine & (first | (gain >= -1e-4 * s["slope"]) | (np.abs(gain) <= DECREASE * np.abs(value)))
         moved = enough & ~first
@@ -133,11 +133,13 @@ def _turn(s: State, enough: np.ndarray) -> None:
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def minimised(evaluate: Evaluate, start: np.ndarray, sizes: tuple[int, ...], units: int) -> QuasiNewton:
+def minimised(
+    evaluate: Evaluate, start: np.ndarray, sizes: tuple[int, ...], units: int, kinds: np.ndarray
+) -> QuasiNewton:
     """Runs `n` problems to their end.
 
-    Problems i, i + units, i + 2 units ... are one, begun elsewhere: a later one that comes to where an earlier one
-    ended stops there.
+    Problems i, i + units, i + 2 units ... are of one unit. Those whose `kinds` `[n / units]` are equal, too, are one
+    problem begun elsewhere: a later one that comes to where an earlier one ended stops there.
 
     Args:
         evaluate: trials `[b, p]` and the numbers of their problems `[b]` → values `[b]`, gradients `[b, p]`.
@@ -147,7 +149,7 @@ def minimised(evaluate: Evaluate, start: np.ndarray, sizes: tuple[int, ...], uni
     waiting = np.arange(len(start))
     active = waiting[:0]
     while True:
-        _stop_twins(search, active, units)
+        _stop_twins(search, active, units, kinds)
         active = active[~search.done[active]]
         free = sizes[0] - len(active)
         active, waiting = np.concatenate([active, waiting[:free]]), waiting[free:]
@@ -160,25 +162,17 @@ def minimised(evaluate: Evaluate, start: np.ndarray, sizes: tuple[int, ...], uni
         search.update(value[:count], gradient[:count], active)
 
 
-def _stop_twins(search: QuasiNewton, active: np.ndarray, units: int) -> None:
+def _stop_twins(search: QuasiNewton, active: np.ndarray, units: int, kinds: np.ndarray) -> None:
     s, done = search.state, search.done
-    for other in range(0, len(done), units):
-        ended = other + active % units
+    for other, kind in enumerate(kinds):
+        ended = other * units + active % units
         near = np.abs(s["point"][active] - s["point"][ended]).max(-1, initial=0) < NEAR
         no_better = s["value"][active] >= s["value"][ended]
-        s["stalled"][active[done[ended] & (ended != active) & near & no_better]] = STALLED
+        alike = done[ended] & (ended != active) & (kinds[active // units] == kind)
+        s["stalled"][active[alike & near & no_better]] = STALLED
 
 
 def padded_sizes(count: int, largest: int) -> tuple[int, ...]:
     """Sizes of batches for `count` problems: the whole, and a quarter and a sixteenth of it for the last ones."""
     whole = min(count, largest)
     return tuple(sorted({whole, max(1, -(-whole // 4)), max(1, -(-whole // 16))}, reverse=True))
-
-
-def best_of(search: QuasiNewton, starts: int) -> tuple[np.ndarray, Any]:
-    """Of problems that stand `starts` times one behind another: the lowest point `[n, p]` and value `[n]`."""
-    value = search.state["value"].reshape(starts, -1)
-    point = search.state["point"].reshape(starts, value.shape[1], -1)
-    best = np.argmin(np.where(np.isnan(value), np.inf, value), axis=0)
-    rows = np.arange(value.shape[1])
-    return point[best, rows], value[best, rows]

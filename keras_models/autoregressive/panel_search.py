@@ -22,8 +22,8 @@ class PanelSearch:
     is in snapshots and not in the model.
     """
 
-    def __init__(self, model: LinearProcess, polynomials: Polynomials) -> None:
-        self.model, self.polynomials = model, polynomials
+    def __init__(self, model: LinearProcess, polynomials: Polynomials, choose: bool = False) -> None:
+        self.model, self.polynomials, self.choose = model, polynomials, choose
         series, (steps, channels) = model.spec.series, model.spec.shape
         self.free = model.add_parameter("free", (channels, polynomials.size))
         shapes = {
@@ -90,12 +90,12 @@ class PanelSearch:
             [x.transpose(0, 2, 1)[..., None], np.repeat(regressors, channels, axis=1)], axis=-1
         ).reshape(count * channels, steps, -1)
         known = there.transpose(0, 2, 1).reshape(-1, steps)
-        before = self.free.numpy()[rows + 1].reshape(-1, self.polynomials.size)
+        before = self.free.numpy()[rows + 1].reshape(len(columns), self.polynomials.size)
         again = model.observations.numpy()[rows + 1].ravel() > 0
         start = None
         if again.all():
-            start = np.clip(before, -LARGEST_FREE, LARGEST_FREE)[None]
-        found = fitted(self.polynomials, columns, known, start)
+            start = np.clip(before, -LARGEST_FREE, LARGEST_FREE)
+        found = fitted(self.polynomials, columns, known, start, self.choose)
         self._keep(rows + 1, found)
         given = len(model.orders.delta)
         assign(model.start, _replaced(model.start, rows + 1, x[:, :given].transpose(0, 2, 1)))

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from keras_models.autoregressive.kalman import differenced
 from keras_models.autoregressive.linear_process import LinearProcess, assign
-from keras_models.autoregressive.panel_optimizer import QuasiNewton
-from keras_models.autoregressive.series_fit import Polynomials
+from keras_models.autoregressive.panel_optimizer import UNKNOWN, QuasiNewton
+from keras_models.autoregressive.series_fit import Polynomials, aicc
 from keras_models.autoregressive.whitening import observed, processes_last, whitened, whole
 from keras_models.base import Batch
 
@@ -29,10 +29,12 @@ class PooledSearch:
 
     kept: tuple[Any, ...] = ()
 
-    def __init__(self, model: LinearProcess, polynomials: Polynomials) -> None:
+    def __init__(self, model: LinearProcess, polynomials: Polynomials, choose: bool = False) -> None:
         self.model, self.polynomials = model, polynomials
         channels, width, given = model.spec.shape[1], model.regressors + 1, len(polynomials.delta)
-        self.starts = len(polynomials.starts())
+        self.candidates = polynomials.candidates(choose)
+        self.starts = len(self.candidates.start)
+        self.free = model.add_parameter("free", (channels, polynomials.size))
         numbers, problems = polynomials.size + width, self.starts * channels
         plain = {"initializer": "zeros", "trainable": False, "dtype": "float64"}
         self.search = {
@@ -126,6 +128,8 @@ class PooledSearch:
             count = np.tile(sums["count"], self.starts)
             going = np.flatnonzero(~search.done)
             value, gradient = sums["value"] / count, sums["gradient"] / count[:, None]
+            free = np.repeat(self.candidates.free, len(sums["count"]), axis=0)
+            gradient[:, : self.polynomials.size] *= free  # a number that is not free stays 0
             search.update(value[going], gradient[going], going)
             search.state["step"][search.done] = 0
         else:
@@ -172,7 +176,7 @@ class PooledSearch:
             model.start.assign(mean[None])
             model.start_spread.assign((vectors * np.sqrt(np.maximum(values, 0))[:, None])[None])
         self.begun.assign(1.0)
-        start = np.repeat(self.polynomials.starts(), len(few), axis=0)
+        start = np.repeat(self.candidates.start, len(few), axis=0)
         return QuasiNewton(np.concatenate([start, np.zeros((len(start), k + 1))], 1))
 
     def _set(self, search: QuasiNewton) -> None:
@@ -180,11 +184,14 @@ class PooledSearch:
             self.search[name].assign(array)
 
     def _keep(self, search: QuasiNewton, count: np.ndarray) -> None:
-        """The best point so far becomes the model's process."""
+        """The best point so far, of all orders the one of lowest AICc, becomes the model's process."""
         model, size, channels = self.model, self.polynomials.size, len(count)
         value = search.state["value"].reshape(self.starts, channels)
-        best = value.argmin(0) * channels + np.arange(channels)
+        numbers = self.candidates.free.sum(1)[:, None] + model.regressors + 1
+        chosen = aicc(np.where(value < UNKNOWN, value * count, UNKNOWN), numbers, count).argmin(0)
+        best = chosen * channels + np.arange(channels)
         point = search.state["point"][best]
+        assign(self.free, point[None, :, :size])
         if size:
             process = self.polynomials.process(tf.constant(point[:, :size].T))
             assign(model.ar, tf.transpose(process.ar)[None])
@@ -192,8 +199,8 @@ class PooledSearch:
         own = self.origin + np.einsum("cij,cj->ci", self.scale.numpy(), point[:, size:])
         assign(model.regression, own[None, :, :-1])
         model.variance.assign(np.exp(own[None, :, -1]))
-        lowest = value.min(0)
-        model.log_likelihood.assign(np.where(np.isfinite(lowest), -lowest * count, 0.0)[None])
+        lowest = search.state["value"][best]
+        model.log_likelihood.assign(np.where(lowest < UNKNOWN, -lowest * count, 0.0)[None])
         model.observations.assign(count[None])
 
 

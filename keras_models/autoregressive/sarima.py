@@ -33,6 +33,9 @@ class Config(FamilyConfig):
     trend: Literal["none", "mean", "drift"] = Field(
         "none", description="mean: of a series that is not differenced; drift: of one that is, once"
     )
+    choose: bool = Field(
+        False, description="p, q, P and Q are the largest: of all up to them those of lowest AICc are taken"
+    )
     pooled: bool = Field(
         True, description="one process for all windows; false: one for each series, a window each"
     )

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models.autoregressive.kalman import Process
-from keras_models.autoregressive.panel_optimizer import best_of, minimised, padded_sizes
+from keras_models.autoregressive.panel_optimizer import UNKNOWN, minimised, padded_sizes
 from keras_models.autoregressive.stationarity import invertible, product, stationary
 from keras_models.autoregressive.whitening import whitened
 
@@ -53,13 +53,45 @@ class Polynomials(NamedTuple):
             self.delta,
         )
 
-    def starts(self) -> np.ndarray:
-        """Where searches begin, `[starts, size]`."""
-        if not self.size:
-            return np.zeros((1, 0))
-        signs = [0] * self.ar + [1] * self.ma + [0] * self.seasonal_ar + [1] * self.seasonal_ma
-        found = np.array([[start[sign] for sign in signs] for start in STARTS])
-        return found if {0, 1} <= set(signs) else found[:1]  # no roots to cancel: one peak
+    def candidates(self, choose: bool) -> Candidates:
+        """Where searches begin, of these orders or, to `choose`, of all up to them.
+
+        A number that is 0 is a partial autocorrelation of 0, and the last of them make a lower order: so all orders
+        are one program, and differ in which numbers are free.
+        """
+        degrees = self[:4]
+        orders = np.ndindex(*(n + 1 for n in degrees)) if choose else [degrees]
+        start, free, kinds = [], [], []
+        for kind, order in enumerate(orders):
+            own = np.concatenate([np.arange(n) < m for n, m in zip(degrees, order, strict=True)])
+            cancel = (order[0] or order[2]) and (order[1] or order[3])  # else one peak
+            for near, moving in STARTS if cancel else STARTS[:1]:
+                signs = np.repeat([near, moving, near, moving], degrees)
+                start.append(np.where(own, signs, 0.0))
+                free.append(own)
+                kinds.append(kind)
+        return Candidates(np.array(start), np.array(free, bool), np.array(kinds))
+
+
+class Candidates(NamedTuple):
+    """Searches of one process: `start` `[S, size]`, which numbers are `free` `[S, size]`, and `kinds` `[S]`, which
+    ones are the same but for where they begin."""
+
+    start: np.ndarray
+    free: np.ndarray
+    kinds: np.ndarray
+
+
+def aicc(nats: Any, numbers: Any, count: Any) -> np.ndarray:
+    """Akaike's criterion corrected for few values (Hurvich & Tsai 1989): smaller is better; UNKNOWN where it is not
+    defined.
+
+    Args:
+        nats: negative log likelihood. numbers: that were estimated, the variance too. count: values.
+    """
+    rest = count - numbers - 1
+    found = 2 * nats + 2 * numbers + 2 * numbers * (numbers + 1) / np.where(rest > 0, rest, 1)
+    return np.where((rest > 0) & (found < UNKNOWN), found, UNKNOWN)
 
 
 class Panel(NamedTuple):
@@ -74,28 +106,38 @@ class Panel(NamedTuple):
 
 
 def fitted(
-    polynomials: Polynomials, columns: np.ndarray, there: np.ndarray, start: np.ndarray | None
+    polynomials: Polynomials,
+    columns: np.ndarray,
+    there: np.ndarray,
+    start: np.ndarray | None,
+    choose: bool = False,
 ) -> Panel:
-    """Maximum likelihood of each of U series.
+    """Maximum likelihood of each of U series; to `choose`, of the orders whose AICc is lowest.
 
     Args:
         columns: `[U, T, 1 + k]`: the series, 0 where missing, and its regressors.
         there: bool `[U, T]`.
-        start: where to begin, `[starts, U, size]`; by default `polynomials.starts()`.
+        start: where to begin, `[U, size]`; what is 0 stays 0. By default `polynomials.candidates`.
     """
     count, k = len(columns), columns.shape[2] - 1
     given = len(polynomials.delta)
+    searches = polynomials.candidates(choose)
     if start is None:
-        start = np.repeat(polynomials.starts()[:, None], count, axis=1)
+        begun, free = (np.repeat(one[:, None], count, axis=1) for one in searches[:2])
+    else:
+        begun, free = start[None], start[None] != 0
+    kinds = searches.kinds[: len(begun)]
     whole = (there[:, :-1] | ~there[:, 1:]).all(axis=1)
     observed = np.maximum(there.sum(axis=1) - given, 0)
-    found = Panel(start[0].copy(), np.zeros((count, k)), np.ones(count), np.zeros(count), np.zeros(count))
+    found = Panel(begun[0].copy(), np.zeros((count, k)), np.ones(count), np.zeros(count), np.zeros(count))
     enough = (observed > polynomials.size + k + 1) & ~_flat(columns, there, polynomials.delta)
     for careful in (False, True):
         rows = np.flatnonzero(enough & (whole != careful))
         if not len(rows):
             continue
-        own = _fitted_alike(polynomials, columns[rows], there[rows], start[:, rows], careful)
+        own = _fitted_alike(
+            polynomials, columns[rows], there[rows], begun[:, rows], free[:, rows], kinds, careful
+        )
         for array, value in zip(found, own, strict=True):
             array[rows] = value
     return found
@@ -117,32 +159,43 @@ def _flat(columns: np.ndarray, there: np.ndarray, delta: tuple[float, ...]) -> n
 
 
 def _fitted_alike(
-    polynomials: Polynomials, columns: np.ndarray, there: np.ndarray, start: np.ndarray, careful: bool
+    polynomials: Polynomials,
+    columns: np.ndarray,
+    there: np.ndarray,
+    start: np.ndarray,
+    free: np.ndarray,
+    kinds: np.ndarray,
+    careful: bool,
 ) -> tuple[np.ndarray, ...]:
-    starts, count, size = start.shape
-    known = there.astype(np.float64)
+    searches, count, size = start.shape
+    known, flat = there.astype(np.float64), free.reshape(-1, size)
 
     def evaluate(trial: np.ndarray, problem: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = problem % count
         value, gradient = value_and_gradient(polynomials, careful, trial.T, columns[rows], known[rows])
-        return np.asarray(value), np.asarray(gradient).T
+        return np.asarray(value), np.asarray(gradient).T * flat[problem]
 
-    sizes = padded_sizes(starts * count, AT_ONCE)
+    sizes = padded_sizes(searches * count, AT_ONCE)
     if size:
-        search = minimised(evaluate, start.reshape(-1, size), sizes, units=count)
-        free, _ = best_of(search, starts)
+        search = minimised(evaluate, start.reshape(-1, size), sizes, count, kinds)
+        value = search.state["value"].reshape(searches, count)
+        values = there.sum(1) - len(polynomials.delta)
+        numbers = free.sum(-1) + columns.shape[2]
+        nats = np.where(value < UNKNOWN, values * (value + 0.5 * (np.log(2 * np.pi) + 1)), UNKNOWN)
+        best = aicc(nats, numbers, values).argmin(0) * count + np.arange(count)
+        point = search.state["point"][best]
     else:
-        free = start[0]
+        point = start[0]
     parts = []
     for first in range(0, count, sizes[0]):
         rows = np.arange(first, min(first + sizes[0], count))
         asked = np.resize(rows, sizes[0])
-        own = estimates(polynomials, careful, free[asked].T, columns[asked], known[asked])
+        own = estimates(polynomials, careful, point[asked].T, columns[asked], known[asked])
         parts.append([np.asarray(one)[: len(rows)] for one in own])
     regression, variance, log_likelihood, observations = (
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
-    return free, regression, variance, log_likelihood, observations
+    return point, regression, variance, log_likelihood, observations
 
 
 @tf.function(jit_compile=True)

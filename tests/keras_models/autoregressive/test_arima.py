@@ -190,3 +190,22 @@ def test_a_series_in_two_windows_is_refused_for_a_panel():
     model = make("arima", 20, series=2, order=(1, 0, 0), pooled=False)
     with pytest.raises(ValueError, match="series 1 comes in 2 windows"):
         learn(model, batch_of(x, series=np.array([1, 1], np.int32)))
+
+
+def test_chosen_order_is_the_one_of_lowest_aicc(golden):
+    """A grid in one program: what is chosen is the best of the orders fitted one by one."""
+    x = golden["sunspots"][:120]
+    chosen = {}
+    for pooled, epochs in ((False, 1), (True, 40)):
+        model = make("arima", 120, series=1, order=(1, 0, 1), trend="mean", choose=True, pooled=pooled)
+        learn(model, batch_of(x), epochs=epochs)
+        chosen[pooled] = tuple(model.chosen_orders()[-1, 0, :2]), float(model.aicc()[-1, 0])
+    assert chosen[True][0] == chosen[False][0]
+    np.testing.assert_allclose(chosen[True][1], chosen[False][1], rtol=1e-6)
+    alone = {}
+    for p, q in np.ndindex(2, 2):
+        model = make("arima", 120, series=1, order=(p, 0, q), trend="mean", pooled=False)
+        learn(model, batch_of(x))
+        alone[p, q] = float(model.aicc()[1, 0])
+    assert chosen[False][0] == min(alone, key=alone.get)
+    np.testing.assert_allclose(chosen[False][1], min(alone.values()), rtol=1e-6)
