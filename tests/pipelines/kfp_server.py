@@ -25,6 +25,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 PREFIX = "/apis/v2beta1"
 LISTS = {"page_token", "page_size", "sort_by", "filter", "namespace"}
+INT64 = {"max_concurrency", "interval_second"}  # text to the client, text or a number to protobuf
 SIMPLE = {"str": str, "int": (int, str), "bool": bool, "object": dict, "datetime": str}
 
 
@@ -71,7 +72,8 @@ def check_model(value: Any, kind: str, where: str = "") -> None:
         if key not in names:
             raise Refused(400, f"unknown field {where}.{key} of {kind}")
         if item is not None:
-            check_model(item, model.openapi_types[names[key]], f"{where}.{key}")
+            kind_of = "int" if key in INT64 else model.openapi_types[names[key]]
+            check_model(item, kind_of, f"{where}.{key}")
 
 
 def check_pipeline(spec: dict[str, Any], platform: dict[str, Any] | None) -> dict[str, Any]:
