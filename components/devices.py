@@ -11,16 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 from components.errors import ConfigError, ResourceError
+from components.replicas import average_gradients, mark, own_stream
 
 CLUSTER = "TF_CONFIG"
+LOST = re.compile(
+    r"Collective ops is aborted|/job:(worker|chief)/|[Ss]ocket closed|Connection (reset|refused)"
+)
 APART = 1e-6  # share by which the copies of one variable may differ between devices
-OWN_STREAM = 7919  # added to a seed, times the device's number
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,12 @@ class Devices:
         if self.count == 1:
             return
         for optimizer in model.optimizers():
-            _average_gradients(optimizer)
+            average_gradients(optimizer)
         for layer in model._flatten_layers():
             if hasattr(layer, "synchronized"):  # batch normalisation
                 layer.synchronized = True
             for generator in layer._seed_generators:
-                _stream_of_its_own(generator)
+                own_stream(generator)
         model.train_function = self._train_function(model)
         model._maybe_symbolic_build = lambda iterator: None  # it is built, and Keras fails with workers here
 
@@ -123,7 +127,7 @@ class Devices:
         @tf.function
         def spread() -> Any:
             def here() -> Any:
-                mine = tf.stack([_mark(variable.value) for variable in kept])
+                mine = tf.stack([mark(variable.value) for variable in kept])
                 context = tf.distribute.get_replica_context()
                 mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, mine)
                 return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.abs(mine - mean)), tf.abs(mean)
@@ -152,22 +156,15 @@ class Devices:
             return
         import tensorflow as tf
 
-        lost = (
-            tf.errors.UnavailableError,
-            tf.errors.AbortedError,
-            tf.errors.CancelledError,
-            tf.errors.DeadlineExceededError,
-            tf.errors.InternalError,
-            tf.errors.UnknownError,
-            tf.errors.FailedPreconditionError,
-        )
         try:
             yield
-        except lost as error:
-            said = str(error).strip().splitlines()[0][:160]
+        except tf.errors.OpError as error:
+            told = [line.strip() for line in str(error).splitlines() if LOST.search(line)]
+            if not told:
+                raise
             raise ResourceError(
                 f"one of {self.workers} workers was lost {where()}; start them all again: the same command goes "
-                f"on from there ({said})"
+                f"on from there ({told[-1][:160]})"
             ) from error
 
     def _train_function(self, model: Any) -> Any:
@@ -278,51 +275,3 @@ def _cluster() -> tuple[int, int] | None:
         )
     before = sizes.get("chief", 0) if kind == "worker" else 0
     return sum(sizes.values()), before + index
-
-
-def _average_gradients(optimizer: Any) -> None:
-    """Gradients are averaged over the devices first, and clipped and applied as one device's are.
-
-    Keras adds them up, after clipping each alone.
-    """
-    import tensorflow as tf
-
-    apply = optimizer.apply
-
-    def averaged(grads: Any, trainable_variables: Any = None) -> Any:
-        context = tf.distribute.get_replica_context()
-        if context is not None and context.num_replicas_in_sync > 1:
-            grads = list(grads)
-            there = [i for i, gradient in enumerate(grads) if gradient is not None]
-            dense = [tf.convert_to_tensor(grads[i]) for i in there]  # of an embedding: rows by number
-            for i, mean in zip(there, context.all_reduce(tf.distribute.ReduceOp.MEAN, dense), strict=True):
-                grads[i] = mean
-        return apply(grads, trainable_variables)
-
-    optimizer.apply = averaged
-    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
-
-
-def _stream_of_its_own(generator: Any) -> None:
-    """Each device draws other noise; the first draws what one device alone would."""
-    import tensorflow as tf
-
-    following = generator.next
-
-    def own(ordered: bool = True) -> Any:
-        seed = following(ordered)
-        context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return seed
-        number = tf.cast(context.replica_id_in_sync_group, seed.dtype)
-        return seed + tf.stack([number * OWN_STREAM, tf.zeros_like(number)])
-
-    generator.next = own
-
-
-def _mark(value: Any) -> Any:
-    """A number that tells arrays apart, `[]` float64: a sum in which each place has its own weight."""
-    import tensorflow as tf
-
-    flat = tf.reshape(tf.cast(value, tf.float64), [-1])
-    return tf.reduce_sum(flat * tf.cos(tf.cast(tf.range(tf.size(flat)), tf.float64)))

@@ -39,7 +39,7 @@ def share_noise() -> None:
         return whole[number * shape[0] : (number + 1) * shape[0]]
 
     keras.random.normal = rows
-    devices._stream_of_its_own = lambda generator: None
+    devices.own_stream = lambda generator: None
 
 
 def die_at(step: int) -> None:
@@ -47,8 +47,8 @@ def die_at(step: int) -> None:
 
     counted = _Watch.on_train_batch_end
 
-    def count_and_die(self: Any, *given: Any) -> None:
-        counted(self, *given)
+    def count_and_die(self: Any, *given: Any, **named: Any) -> None:
+        counted(self, *given, **named)
         if self.step >= step:
             os.kill(os.getpid(), signal.SIGKILL)
 
