@@ -9,6 +9,7 @@ import numpy as np
 
 from components import music_grids as grids
 from components.midi import write_midi
+from components.music_bars import Table
 from components.music_events import Events, notes_of_tokens
 from components.scores import Score, ordered
 
@@ -19,8 +20,9 @@ def decode(samples: np.ndarray, encoding: dict[str, Any]) -> list[Score]:
     """Samples shaped like examples (of a roll, above a half is a note) → scores on the grid, with the
     velocity and the tempo that are usual in the training split."""
     found = []
+    bars = Table(encoding["bars"], encoding["grid"], encoding["bar"]) if "bars" in encoding else None
     for sample in np.asarray(samples):
-        notes, steps = _notes(sample, encoding)
+        notes, steps = _notes(sample, encoding, bars)
         step = TICKS // encoding["grid"]
         notes["onset"] *= step
         notes["duration"] *= step
@@ -28,14 +30,16 @@ def decode(samples: np.ndarray, encoding: dict[str, Any]) -> list[Score]:
     return found
 
 
-def _notes(sample: np.ndarray, encoding: dict[str, Any]) -> tuple[np.ndarray, int]:
+def _notes(sample: np.ndarray, encoding: dict[str, Any], bars: Table | None) -> tuple[np.ndarray, int]:
     """The notes of one sample, a tick a step, and its number of steps."""
     form = encoding["form"]
     if form == "events":
         notes = notes_of_tokens(sample, Events.of(encoding), encoding["velocity"])
         return notes, int((notes["onset"] + notes["duration"]).max(initial=1))
     steps = len(sample)
-    if form == "roll":
+    if bars is not None:
+        notes, steps = bars.notes(sample), steps * bars.steps
+    elif form == "roll":
         notes = grids.notes_of_roll(sample > 0.5, low=encoding["low"])
     elif form == "voices":
         notes, steps = grids.notes_of_voice_tokens(sample, encoding["low"]), steps // grids.VOICES

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from components import music_grids as grids
+from components.music_bars import Table
 from components.music_events import FIRST_PITCH, Events, tokens_of
 from components.scores import Score, scores_of
 
@@ -25,7 +26,10 @@ def encode(table: pa.Table, encoding: dict[str, Any]) -> dict[str, np.ndarray]:
     of each piece, the last one padded with zeros."""
     shape = shape_of(encoding)
     chords = {tuple(chord): symbol for symbol, chord in enumerate(encoding.get("chords", []), 1)}
-    windows = [window for score in scores_of(table) for window in _windows(score, encoding, chords)]
+    table_of_bars = Table(encoding["bars"], encoding["grid"], encoding["bar"]) if "bars" in encoding else None
+    windows = [
+        window for score in scores_of(table) for window in _windows(score, encoding, chords, table_of_bars)
+    ]
     x = np.zeros((len(windows), *shape), np.uint8 if encoding["form"] == "roll" else np.int32)
     for row, window in zip(x, windows, strict=True):
         row[: len(window)] = window
@@ -33,10 +37,12 @@ def encode(table: pa.Table, encoding: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _windows(
-    score: Score, encoding: dict[str, Any], chords: dict[tuple[int, ...], int]
+    score: Score, encoding: dict[str, Any], chords: dict[tuple[int, ...], int], bars: Table | None
 ) -> Iterable[np.ndarray]:
     """The windows of one piece, not padded."""
     form, grid, low = encoding["form"], encoding["grid"], encoding["low"]
+    if bars is not None:
+        return _cut(bars.tokens(score), encoding)
     if form == "steps":
         found = grids.chords_of(grids.roll_of(score, grid))
         return _cut(np.array([chords.get(chord, grids.UNKNOWN) for chord in found], np.int32), encoding)

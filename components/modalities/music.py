@@ -1,10 +1,11 @@
-"""Music: a record is a piece with all its notes; an example is a window of it in one of four forms.
+"""Music: a record is a piece with all its notes; an example is a window of it in one of five forms.
 
 * `events`: tokens, note by note, with durations, loudness and percussion (components.music_events).
 * `roll`: what sounds at each step of a grid, 0 and 1 for each pitch (components.music_grids).
 * `steps`: the same as tokens: every set of pitches of the training split is a symbol, and one that it
   lacks is the symbol 0, which decodes as the chord before.
 * `voices`: soprano, alto, tenor, bass in turn, step by step, each a pitch, a hold or a rest.
+* `bars`: a token a bar, of a table of bars that stand for all (components.music_bars).
 
 Sources: components.music_sources. How MIDI is read, what is refused: components.midi. The sustain pedal and
 changes of tempo are not encoded; samples are played at the median tempo of the training split.
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from components import music_bars as bars
 from components import music_grids as grids
 from components.errors import ConfigError, DataError
 from components.modalities import Summary
@@ -56,15 +58,17 @@ MOST_CHORDS = 1_000_000  # counted at a time
 class Encode(Settings):
     """How records become examples."""
 
-    form: Literal["events", "roll", "steps", "voices"] = Field(
+    form: Literal["events", "roll", "steps", "voices", "bars"] = Field(
         "events",
         description="events: notes as tokens; roll: the pitches that sound, step by step; steps: each chord a "
-        "token; voices: soprano to bass in turn, four tokens a step",
+        "token; voices: soprano to bass in turn, four tokens a step; bars: each bar a token, in C",
     )
     grid: Literal[1, 2, 3, 4, 6, 8, 12, 24] = Field(
         4, description="time steps in a quarter note; notes move to the nearest one"
     )
-    length: int = Field(128, ge=2, le=65_536, description="of one example: events in tokens, others in steps")
+    length: int = Field(
+        128, ge=2, le=65_536, description="of one example: events in tokens, bars in bars, others in steps"
+    )
     stride: int | None = Field(
         None,
         ge=1,
@@ -86,6 +90,11 @@ class Encode(Settings):
     drums: bool = Field(False, description="events: percussion (channel 10) too; else it is left out")
     chords: int = Field(
         8192, ge=1, le=65_536, description="steps: most symbols; rarer chords are the unknown one"
+    )
+
+    bar: int = Field(4, ge=1, le=16, description="bars: quarter notes in one")
+    bars: int = Field(
+        176, ge=2, le=65_536, description="bars: most symbols; any other bar is the most similar one"
     )
 
     @model_validator(mode="after")
@@ -125,7 +134,8 @@ def examples(summary: Summary, encode: Encode) -> int:
         size = 2 * summary.features["pitch"].count + summary.records
     else:
         quarters = summary.features["quarters"]
-        size = int(quarters.mean * quarters.count * encode.grid) - summary.records
+        per_quarter = encode.grid if encode.form != "bars" else 1 / encode.bar
+        size = int(quarters.mean * quarters.count * per_quarter) - summary.records
     stride = encode.stride or encode.length
     return max(summary.records, (size - (encode.length - stride) * summary.records) // stride)
 
@@ -133,7 +143,8 @@ def examples(summary: Summary, encode: Encode) -> int:
 def fit(
     summaries: dict[str, Summary], encode: Encode, tables: Callable[[], Iterable[pa.Table]]
 ) -> dict[str, Any]:
-    """The encoding: the options, and from the training split velocity, tempo and, of `steps`, the chords.
+    """The encoding: the options, and from the training split velocity, tempo and, of `steps` and `bars`, what
+    the symbols are.
 
     Raises:
         DataError: pitches out of range, or pieces that are not four voices where `form` needs them.
@@ -141,7 +152,7 @@ def fit(
     _check(summaries, encode)
     train = summaries["train"].features
     velocity, tempo = train["velocity"], train["tempo"]
-    found = encode.model_dump(exclude={"chords"}) | {
+    found = encode.model_dump(exclude={"chords", "bars"}) | {
         "modality": "music",
         "stride": encode.stride or encode.length,
         "velocities": encode.velocities if velocity.min < velocity.max else 0,
@@ -150,6 +161,9 @@ def fit(
     }
     if encode.form == "steps":
         found["chords"] = _commonest_chords(tables(), encode)
+    if encode.form == "bars":
+        scores = (score for table in tables() for score in scores_of(table))
+        found["bars"] = bars.table_of(scores, encode.grid, encode.bar, encode.bars)
     return found
 
 
@@ -159,7 +173,7 @@ def _check(summaries: dict[str, Summary], encode: Encode) -> None:
         pitch, layout = summary.features.get("pitch"), summary.features.get("layout")
         if pitch is None or not pitch.count:
             continue
-        ranged = encode.form != "steps" and encode.outside == "refuse"
+        ranged = encode.form not in ("steps", "bars") and encode.outside == "refuse"
         if ranged and (pitch.min < encode.low or pitch.max > encode.high):
             raise DataError(
                 f"the {split} split has pitches from {pitch.min:.0f} to {pitch.max:.0f}, and data.encode allows "
@@ -201,6 +215,8 @@ def vocabulary(encoding: dict[str, Any]) -> list[str]:
         return Events.of(encoding).names()
     if encoding["form"] == "steps":
         return ["unknown", *(" ".join(map(str, chord)) or "silence" for chord in encoding["chords"])]
+    if encoding["form"] == "bars":
+        return ["silence", *(f"bar {number}" for number in range(1, len(encoding["bars"]) + 1))]
     return pitches if encoding["form"] == "roll" else ["rest", "hold", *pitches]
 
 
@@ -222,10 +238,12 @@ def augment(
     """Each example moved up or down.
 
     Raises:
-        ConfigError: chords cannot be moved, because most chords beside them have no symbol.
+        ConfigError: chords cannot be moved, because most chords beside them have no symbol, nor can bars.
     """
     if not options.transpose:
         return batch
+    if encoding["form"] == "bars":
+        raise ConfigError("data.augment.transpose: form 'bars' has all pieces in C: set it to 0")
     if encoding["form"] == "steps":
         raise ConfigError(
             "data.augment.transpose: form 'steps' has no symbol for most moved chords: set it to 0 or take "

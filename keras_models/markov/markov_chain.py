@@ -13,6 +13,7 @@ by side: c(h) and T(h) are differences of places, and a draw needs no sum over s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from keras_models.base import Batch, GenerativeModel
 from keras_models.config import FamilyConfig
+from keras_models.sequence.decoding import Choice, choose
 
 NONE = np.iinfo(np.int64).max  # an empty place of a table, behind all others
 WAITING = 2**18  # runs that wait until they are sorted into a table together
@@ -152,7 +154,13 @@ class MarkovChain(GenerativeModel):
     # -- using -------------------------------------------------------------------------------------
 
     def log_prob(self, x: Any, length: Any = None) -> tf.Tensor:
-        """Log mass of sequences int `[B, L]`, of which the first `length` `[B]` symbols count: nats `[B]`."""
+        """Log mass of sequences int `[B, L]`, of which the first `length` `[B]` symbols count: nats `[B]`.
+
+        Raises:
+            ValueError: shapes that do not fit, a length that is not in 1..L, a symbol that is none.
+        """
+        if tf.executing_eagerly():
+            x, length = self._fitting(x, length)
         return self._log_prob_jit(*self._checked_tokens(x, length))
 
     @tf.function(reduce_retracing=True)
@@ -198,6 +206,59 @@ class MarkovChain(GenerativeModel):
         flat = tf.searchsorted(tf.convert_to_tensor(keys), tf.reshape(values, (-1,)))
         return tf.reshape(flat, tf.shape(values))
 
+    def following(self, context: Sequence[int]) -> np.ndarray:
+        """p(next symbol | context), float64 `[vocabulary]`. Of the context the last `order` symbols tell.
+
+        Raises:
+            ValueError: a symbol that the model does not know.
+        """
+        known = self._known(context, "context").tolist()
+        v = self.spec.vocabulary
+        p = np.full(v, 1 / v)
+        for k in range(1, min(self.config.order, len(known)) + 2):
+            number = 0
+            for symbol in known[len(known) - k + 1 :]:
+                number = number * v + symbol
+            keys = np.asarray(self.keys[k - 1])
+            first, last = np.searchsorted(keys, [number * v, number * v + v])
+            if first == last:
+                break
+            counts = np.zeros(v)
+            counts[keys[first:last] % v] = np.asarray(self.counts[k - 1])[first:last]
+            p = (counts + (last - first) * p) / (counts.sum() + last - first)
+        return p
+
+    def complete(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> list[np.ndarray]:
+        """The `n` symbols that follow each prompt, int32, without the prompt, which may be empty and of any
+        length. A completion depends on its place in `prompts` and on `seed`, not on the other prompts.
+
+        Raises:
+            ValueError: no symbol asked for, one that the model does not know, a setting out of bounds.
+        """
+        if n < 1:
+            raise ValueError(f"at least 1 symbol is completed, and {n} were asked for")
+        choice = Choice(temperature, top_k, top_p)
+        texts = [self._known(prompt, f"prompt {number}") for number, prompt in enumerate(prompts)]
+        for number, begin in enumerate(texts):
+            noise = np.random.default_rng((seed, number)).random(n, np.float32)
+            text = begin.tolist()
+            for uniform in noise:
+                with np.errstate(divide="ignore"):
+                    logits = np.log(self.following(text[-self.config.order :])).astype(np.float32)
+                found = choose(tf.constant(logits[None]), uniform[None], choice.program, choice.numbers)
+                text.append(int(found[0]))
+            texts[number] = np.array(text[len(begin) :], np.int32)
+        return texts
+
     def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
         """See GenerativeModel.draw: one of the context's counted followers, or, with the chance T / (c + T),
         what the shorter context says."""
@@ -229,6 +290,34 @@ class MarkovChain(GenerativeModel):
 
         _, x = tf.while_loop(lambda t, _: t < steps, step, (0, x), maximum_iterations=steps)
         return x
+
+    def _known(self, symbols: Sequence[int], name: str) -> np.ndarray:
+        array = np.asarray(symbols, np.int64).reshape(-1)
+        unknown = np.flatnonzero((array < 0) | (array >= self.spec.vocabulary))
+        if len(unknown):
+            raise ValueError(
+                f"{name}: symbol {array[unknown[0]]} at place {unknown[0]} is none of the "
+                f"{self.spec.vocabulary} that the model knows"
+            )
+        return array
+
+    def _fitting(self, x: Any, length: Any) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            x = np.asarray(x)
+        except ValueError as error:
+            raise ValueError(
+                "x is [B, L]: rows of unequal length are padded, and `length` says how long"
+            ) from error
+        length = np.full(len(x), x.shape[-1]) if length is None else np.asarray(length)
+        if x.ndim != 2 or x.dtype.kind not in "iu" or length.shape != x.shape[:1]:
+            raise ValueError(
+                f"x is whole numbers [B, L] and length [B], and they are {x.dtype} {x.shape} and {length.shape}"
+            )
+        if np.any((length < 1) | (length > x.shape[1])):
+            raise ValueError(f"every length is in 1..{x.shape[1]}, and one is not")
+        for row, end in enumerate(length.tolist()):
+            self._known(x[row, :end], f"row {row}")
+        return x, length
 
     def _checked_tokens(self, x: Any, length: Any) -> tuple[tf.Tensor, tf.Tensor]:
         x = tf.cast(x, tf.int32)

@@ -648,7 +648,7 @@ def test_samples_are_a_midi_file_that_plays_them_in_turn_and_a_picture(tmp_path:
     assert written.read_bytes() == body
 
 
-@pytest.mark.parametrize("form", ["events", "roll", "steps", "voices"])
+@pytest.mark.parametrize("form", ["events", "roll", "steps", "voices", "bars"])
 def test_samples_without_a_note_are_written_too(tmp_path: Path, form: str) -> None:
     layout = "voices" if form == "voices" else "chords"
     encoding = fitted(score_of([(0, 60, 0, 4, 80, 0)], layout=layout), form=form, length=8)

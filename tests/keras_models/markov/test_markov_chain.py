@@ -86,6 +86,47 @@ def test_samples_follow_the_chain():
     assert np.abs(share - expected).max() < 5 * math.sqrt(0.25 / len(drawn))
 
 
+def test_what_follows_a_context_is_witten_bell_by_hand():
+    rows = np.random.default_rng(0).integers(0, 3, (30, 4)) * (np.arange(30) % 2)[:, None]
+    model, p = fit(rows, order=2), by_hand(rows.tolist(), 2, 3)
+    for context in ((), (1,), (0, 0), (2, 1), (0, 2, 1)):
+        found = model.following(context)
+        np.testing.assert_allclose(found, [p(w, context[-2:]) for w in range(3)], rtol=1e-12)
+        assert found.sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_completions_follow_the_chain_and_their_settings():
+    rows = np.tile([0, 1, 2, 1], (30, 1))
+    model = fit(rows, order=2)
+    long, short, empty = model.complete([[0, 1, 2, 1, 0, 1], [1], []], 3, top_k=1)
+    assert long[0] == 2
+    assert short.tolist()[:2] == [2, 1]
+    assert empty[0] == 1  # the commonest
+    again = model.complete([[0, 1], [2]], 8, seed=3)
+    np.testing.assert_array_equal(model.complete([[0, 1]], 8, seed=3)[0], again[0])
+    assert len(again[1]) == 8
+    drawn = np.concatenate(model.complete([[0, 1]] * 400, 1, seed=1))
+    share = np.bincount(drawn, minlength=3) / 400
+    assert np.abs(share - model.following([0, 1])).max() < 5 * np.sqrt(0.25 / 400)
+
+
+@pytest.mark.parametrize(
+    ("said", "call"),
+    [
+        ("prompt 0: symbol 3 at place 1 is none of the 3", lambda model: model.complete([[0, 3]], 2)),
+        ("at least 1 symbol", lambda model: model.complete([[0]], 0)),
+        ("top_p is between 0 and 1", lambda model: model.complete([[0]], 1, top_p=2.0)),
+        ("row 1: symbol -1 at place 2", lambda model: model.log_prob([[0, 1, 2, 0], [0, 1, -1, 0]])),
+        ("rows of unequal length are padded", lambda model: model.log_prob([[0, 1], [0, 1, 2]])),
+        ("x is whole numbers", lambda model: model.log_prob(np.full((2, 4), np.nan))),
+        (r"every length is in 1\.\.4", lambda model: model.log_prob(np.zeros((1, 4), int), [5])),
+    ],
+)
+def test_wrong_input_is_refused_by_name(said, call):
+    with pytest.raises(ValueError, match=said):
+        call(fit(np.zeros((2, 4), int), order=1))
+
+
 def test_two_dice():
     """The sums of two dice by themselves, in the proportions of chance: 3.2744 bits, and draws as likely."""
     sums = np.add.outer(np.arange(6), np.arange(6)).ravel()
