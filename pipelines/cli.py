@@ -282,6 +282,7 @@ app.command()(judging_commands.compare)
 app.command()(study_commands.study)
 app.command(name="study-results")(study_commands.study_results)
 app.command()(serving_commands.pull)
+app.command()(serving_commands.serve)
 app.command()(serving_commands.export)
 app.command()(serving_commands.key)
 

@@ -1,4 +1,4 @@
-"""Commands of those who use what is published: `sample`, `pull`, `export`, and the `key` that signs it."""
+"""Commands of those who use what is published: `sample`, `serve`, `pull`, `export`, and the `key` that signs."""
 
 from __future__ import annotations
 
@@ -131,3 +131,43 @@ def export(model: Model, folder: Annotated[str, typer.Argument(help="the folder 
     )
     for name, reason in facts["left_out"].items():
         typer.echo(f"Left out: {name} of the family '{facts['family']}' ({reason}).")
+
+
+def serve(
+    model: Model,
+    host: Annotated[str, typer.Option(help="the address to listen at")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="the port; 0 takes a free one")] = 8000,
+    key: Key = "",
+    waiting: Annotated[
+        int, typer.Option(min=1, max=100_000, help="most requests in the queue; more are told to come back")
+    ] = 256,
+    refresh: Annotated[
+        float, typer.Option(min=0.1, help="seconds between looks at where the alias is")
+    ] = 5.0,
+) -> None:
+    """Serves a published model over HTTP, and follows its alias without a restart.
+
+    POST /v1/models/NAME:sample and :log_prob; GET /v1/models/NAME, /healthz, /metrics, /openapi.json.
+
+    Examples:
+      mozart serve digits-dcgan@champion
+      mozart serve digits-dcgan --port 9000 --key publisher.pub
+      curl -d '{"count": 16, "seed": 7}' -H 'content-type: application/json' \\
+        http://127.0.0.1:8000/v1/models/digits-dcgan:sample > grid.png
+    """
+    from components.home import home
+    from components.registry import Registry
+    from components.serving.current import Current
+    from components.serving.server import listen, run
+    from components.signing import own_public_key
+    from pipelines.sampling import without_native_noise
+
+    socket = listen(host, port)
+    trusted = Path(key) if key else own_public_key(home())
+    with without_native_noise():
+        current = Current(model, Registry(home()), trusted, refresh)
+    version = current.served.version
+    socket.listen(2048)  # from now on who connects waits
+    where = f"http://{host}:{socket.getsockname()[1]}"
+    typer.echo(f"Serving {version.name} version {version.version} at {where} (Ctrl-C ends).")
+    run(current, socket, waiting)
