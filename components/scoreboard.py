@@ -16,7 +16,12 @@ from components.pages import number
 Entry = dict[str, Any]
 SHOWN_ELSEWHERE = ("value", "low", "high", "split", "standard_error", "checkpoint")  # in a protocol
 PROTOCOL = ("plain", "n", "real", "training", "neighbours", "features", "likelihood", "measure")  # said first
-WORDS = {"plain": "uncorrected", "interval": "interval by", "no_interval": "no interval:"}
+WORDS = {
+    "plain": "uncorrected",
+    "interval": "interval by",
+    "no_interval": "no interval:",
+    "real_value": "of real examples",
+}
 SQUEEZED = 4.0  # a scale grows at most so many times for rows that it is not about
 MARGIN = 0.04  # of the scale, left free at either end
 TICKS = 5  # about as many

@@ -34,6 +34,7 @@ from components.yardsticks import Base, Judged, Metrics
 from components.yardsticks.collapses import collapsed
 from components.yardsticks.compatible import compatible
 from components.yardsticks.networks import network_for
+from components.yardsticks.protocols import measured_on
 
 COPY_TRAINING = 20_000  # most training images that copies are looked for among
 COPY_SAMPLES = 2_000  # and most samples that are looked at for it
@@ -111,16 +112,14 @@ class Yardstick(Base):
         paired = {"real": count, "n": count}
         for name, one in metrics.items():
             own = protocol if name.endswith(("_fid", "_score")) or "class" in name else {**protocol, **paired}
-            found.metrics[name] = replace(one, extra={**own, **one.extra})
+            found.metrics |= measured_on({name: one}, **own)
         found.collapsed = collapsed(compared, metrics, predicted, label, self.spec.classes)
         if self.settings.compatibility:
             outputs = probabilities if self.kind == "inception" else None
             told = compatible(
                 self.settings.compatibility, self.kind, all_rows(real), all_rows(drawn), outputs
             )
-            found.metrics |= {
-                name: replace(one, extra={**protocol, **one.extra}) for name, one in told.metrics.items()
-            }
+            found.metrics |= measured_on(told.metrics, **protocol)
             found.notes |= told.notes
         return found
 
