@@ -22,7 +22,8 @@ OBJECT = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 HOME = "MOZART_HOME"
 RUN = "MOZART_RUN"
-OURS = (HOME, RUN)  # set by Mozart itself in every pod
+ROOT = "MOZART_ARTIFACTS"
+OURS = (HOME, RUN, ROOT)  # set by Mozart itself in every pod
 _UNITS = {"": 1.0, "m": 1e-3}
 _UNITS |= {unit: 1000.0**i for i, unit in enumerate("kMGTP", 1)}
 _UNITS |= {f"{unit}i": 1024.0**i for i, unit in enumerate("KMGTP", 1)}
@@ -126,7 +127,7 @@ class Workspace(Settings):
     root: str = Field(
         "",
         pattern=r"^((s3|gs|minio)://[^\s:@]+)?$",
-        description="where artifacts are kept, s3://, gs:// or minio://; by default the cluster's own place",
+        description="where artifacts and bundles are kept, s3://, gs:// or minio://; else the cluster's own place",
     )
 
 
@@ -191,6 +192,11 @@ class ResourceSettings(Settings):
             if self.of(name).gpus and name not in ("train", "evaluate"):
                 raise ValueError(f"step '{name}' computes on no accelerator: give gpus under steps.train")
         return self
+
+    def lasting(self) -> bool:
+        """Whether the registry outlives the pods: on a volume, or at a server with its bundles elsewhere."""
+        named = {*self.environment, *(one.variable for one in self.secrets)}
+        return bool(self.workspace.claim or (self.workspace.root and "MLFLOW_TRACKING_URI" in named))
 
     def of(self, step: str) -> StepResources:
         """What a step needs: what it says itself, else what `every_step` says."""

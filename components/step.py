@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from components.artifacts import explain_os_error, read_json, write_json
-from components.errors import MozartError, ResourceError, announce
+from components.errors import MozartError, NothingToDo, ResourceError, announce
 from components.home import home
 from components.resources import RUN
 from components.settings import DataSettings, EvaluateSettings, GateSettings, ModelSettings, TrainSettings
@@ -44,7 +44,8 @@ def told(work: Callable[P, R]) -> Callable[P, R]:
             done = work(*args, **kwargs)
         except Exception as error:
             known = disk_error(error) if isinstance(error, OSError) else error
-            leave_word(work.__name__, "failed", [str(known or error) or type(error).__name__])
+            outcome = "idle" if isinstance(known, NothingToDo) else "failed"
+            leave_word(work.__name__, outcome, [str(known or error) or type(error).__name__])
             if not isinstance(known, MozartError):
                 raise
             print(announce(known), flush=True)

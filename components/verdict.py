@@ -1,7 +1,7 @@
 """How a run on a cluster ended, wherever it ended: each step leaves word, the exit handler reads it.
 
 MOZART_HOME/runs/<run>/word/<step>.json     of steps that failed, refused or published
-MOZART_HOME/runs/<run>/verdict.json         of the run: published, refused, failed or cancelled
+MOZART_HOME/runs/<run>/verdict.json         of the run: published, refused, failed, idle (nothing new) or cancelled
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ def verdict_of(name: str, run: str, state: str, error: str) -> dict[str, Any]:
     words = _words(home() / "runs" / run / "word") if run else {}
     failed = {step: word for step, word in words.items() if word["outcome"] == "failed"}
     facts: dict[str, Any] = {"name": name, "run": run, "finished": now()}
-    if state == "CANCELLED":
+    if state in ("CANCELLED", "CANCELED"):
         return {**facts, "verdict": "cancelled", "reasons": ["somebody ended the run"]}
+    idle = [reason for word in words.values() if word["outcome"] == "idle" for reason in word["reasons"]]
+    if idle and not failed:
+        return {**facts, "verdict": "idle", "reasons": idle}
     if state != "SUCCEEDED":
         reasons = [f"step '{step}': {reason}" for step, word in failed.items() for reason in word["reasons"]]
         return {**facts, "verdict": "failed", "reasons": reasons or [error or f"Kubeflow says {state}"]}

@@ -113,12 +113,13 @@ def check_lasting(recipe: Recipe) -> None:
     """A run on a cluster whose registry ends with its pods would publish to nobody.
 
     Raises:
-        ConfigError: no volume is named.
+        ConfigError: no volume is named, and no server with a place for bundles.
     """
-    if not recipe.resources.workspace.claim:
+    if not recipe.resources.lasting():
         raise ConfigError(
             f"recipe '{recipe.name}': resources.workspace.claim names no volume, so what is published would end "
-            "with its pod: name a PersistentVolumeClaim of the namespace"
+            "with its pod: name a PersistentVolumeClaim of the namespace, or workspace.root and, as a variable, "
+            "MLFLOW_TRACKING_URI"
         )
 
 

@@ -33,6 +33,9 @@ def server_of(host: str, namespace: str, token: str) -> Server:
 def compile(
     recipe: Recipe,
     out: Annotated[str, typer.Option("--out", "-o", help="the file to write")] = "pipeline.yaml",
+    workers: Annotated[
+        int, typer.Option(min=0, max=1024, help="also write a TFJob that trains on so many machines")
+    ] = 0,
     change: Change = None,
 ) -> None:
     """Compiles a recipe's pipeline to Kubeflow's IR YAML, from the same source that runs here.
@@ -42,13 +45,19 @@ def compile(
     Examples:
       mozart compile digits-dcgan -o pipeline.yaml
       mozart compile digits-dcgan --set resources.image=registry.example/mozart-python:1
+      mozart compile my-recipe.yaml --workers 4
     """
     from pipelines.factory import compile_to
     from pipelines.recipe import load_recipe
+    from pipelines.train_job import write_train_job
 
     loaded = load_recipe(recipe, change or ())
     compile_to(loaded, Path(out))
     typer.echo(f"Wrote {out}.")
+    if workers:
+        job = Path(out).with_name(f"{Path(out).stem}-train-job.yaml")
+        write_train_job(loaded, workers, job)
+        typer.echo(f"Wrote {job}.")
     for note in _notes(loaded.resources):
         typer.echo(note)
 
@@ -63,7 +72,7 @@ def _notes(resources: Any) -> list[str]:
         if "@sha256:" in image
         else [f"The image {image} is named by its tag, which can be moved: a digest stays."]
     )
-    if not resources.workspace.claim:
+    if not resources.lasting():
         notes.append("resources.workspace.claim names no volume: what is published ends with its pod.")
     return notes
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.resources import HOME, RUN, ResourceSettings, check_image
+from components.resources import HOME, ROOT, RUN, ResourceSettings, check_image
 from pipelines import steps
 
 RUN_LABEL = "metadata.labels['pipeline/runid']"  # Kubeflow puts it on every pod of a run
@@ -49,6 +49,13 @@ def dress(task: Any, step: str, resources: ResourceSettings) -> Any:
     return task
 
 
+def variables(resources: ResourceSettings) -> dict[str, str]:
+    """The plain environment of every pod."""
+    workspace = resources.workspace
+    ours = {HOME: workspace.path} if workspace.claim else {}
+    return ours | ({ROOT: workspace.root} if workspace.root else {}) | resources.environment
+
+
 def _share(task: Any, resources: ResourceSettings) -> None:
     """What every pod of the run has alike."""
     from kfp import kubernetes
@@ -57,8 +64,7 @@ def _share(task: Any, resources: ResourceSettings) -> None:
     kubernetes.use_field_path_as_env(task, RUN, RUN_LABEL)
     if resources.workspace.claim:
         kubernetes.mount_pvc(task, resources.workspace.claim, resources.workspace.path)
-        task.set_env_variable(HOME, resources.workspace.path)
-    for name, value in resources.environment.items():
+    for name, value in variables(resources).items():
         task.set_env_variable(name, value)
     for one in resources.secrets:
         kubernetes.use_secret_as_env(task, one.secret, {one.key: one.variable})

@@ -72,8 +72,11 @@ def test_it_survives_the_recipes_json():
         ("resources.every_step.tolerations=[{key: a, effect: Never}]", "'Never' is not allowed"),
         ("resources.user=0", "0 is below the smallest value 1"),
         ("resources.workspace.claim=Data", "'Data' is not allowed: an existing PersistentVolumeClaim"),
-        ("resources.workspace.root=http://bucket", "is not allowed: where artifacts are kept"),
-        ("resources.workspace.root='s3://me:key@bucket'", "is not allowed: where artifacts are kept"),
+        ("resources.workspace.root=http://bucket", "is not allowed: where artifacts and bundles are kept"),
+        (
+            "resources.workspace.root='s3://me:key@bucket'",
+            "is not allowed: where artifacts and bundles are kept",
+        ),
         ("resources.environment={MOZART_HOME: /x}", "MOZART_HOME is set by Mozart itself"),
         ("resources.environment={A B: x}", "'A B' is no name of a variable"),
         ("resources.environment={AWS_SECRET_ACCESS_KEY: x}", "name a Kubernetes secret under"),
@@ -94,6 +97,22 @@ def test_a_mistake_is_one_sentence(change, said):
     sentence = refused(change)
     assert said in sentence
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "lasting"),
+    [
+        ({}, False),
+        ({"workspace": {"claim": "data"}}, True),
+        ({"workspace": {"root": "s3://bucket"}}, False),
+        (
+            {"workspace": {"root": "s3://b"}, "environment": {"MLFLOW_TRACKING_URI": "http://mlflow"}},
+            True,
+        ),
+    ],
+)
+def test_a_registry_outlives_its_pods_on_a_volume_or_at_a_server(given, lasting):
+    assert ResourceSettings.parse(given).lasting() is lasting
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def test_all_that_a_recipe_asks_for_reaches_its_pods(tmp_path):
         assert containers[task]["image"] == recipe.resources.image
         assert {one["name"]: one["value"] for one in containers[task]["env"]} == {
             "MOZART_HOME": "/mozart",
+            "MOZART_ARTIFACTS": "s3://mozart/artifacts",
             "MLFLOW_TRACKING_URI": "http://mlflow.example",
         }
         assert pod["pvcMount"][0]["constant"] == "mozart-data"
