@@ -20,6 +20,7 @@ class Spec(BaseModel):
       (2 = binary, 256 = eight bits).
     * `tokens`: int32 `[length]`, each in [0, vocabulary); shorter sequences are padded and carry
       their true `length` in the batch. Tagged ones carry `tags`, int32 `[length]`.
+      In pairs, `separator` stands once between the source and its target.
     * `roll`: float32 `[length, pitches]` of 0 and 1, the notes that sound at each step; `length` as above.
     * `series`: float32 `[length, channels]`, standardised, with a `mask` of the same shape (0 = missing),
       and `covariates` `[length, k]` where there are some. `series` says which one, 0 where it is unknown.
@@ -35,6 +36,9 @@ class Spec(BaseModel):
     shape: tuple[int, ...] = Field(min_length=1)
     levels: int = Field(256, ge=2, description="number of values one entry can take (image)")
     vocabulary: int = Field(0, ge=0, description="number of symbols (tokens)")
+    separator: int = Field(
+        0, ge=0, description="symbol between a source and its target (tokens), 0 where there is none"
+    )
     classes: tuple[str, ...] = Field((), description="names of the labels, empty where there are none")
     attributes: tuple[str, ...] = Field((), description="names of the attributes, each there or not")
     condition: tuple[int, ...] = Field((), description="shape of the second image y, [H, W, C]")

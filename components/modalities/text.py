@@ -46,6 +46,7 @@ __all__ += ["alike", "signatures", "summarise"]
 
 KIND = "tokens"
 RULE = "\n" + "-" * 40 + "\n"
+TAB = "\t"
 CHARACTERS_PER_PIECE = 4  # of byte-pair encoding, roughly
 
 
@@ -76,6 +77,9 @@ class Encode(Settings):
         description="words of CoNLL-U that the training split lacks: one symbol, or classes by shape and suffix, "
         "which rare words teach: what taggers need",
     )
+    pairs: bool = Field(
+        False, description="records are a source, a tab and its target: what translation learns from"
+    )
     buckets: tuple[int, ...] = Field(
         (),
         max_length=64,
@@ -91,6 +95,8 @@ class Encode(Settings):
                 raise ValueError("buckets rise from 1 or more")
             if self.buckets[-1] != self.length:
                 raise ValueError("the last of buckets is length")
+        if self.pairs and self.unit == "words":
+            raise ValueError("pairs are of unit characters, bytes or bpe")
         if self.unit == "bpe" and self.vocabulary_size < 257:
             raise ValueError("vocabulary_size of unit bpe is at least 257")
         return self
@@ -114,9 +120,11 @@ def fit(
     """The encoding: the options, and from the training split the symbols.
 
     Raises:
-        DataError: sentences of words and plain text are mixed, and `unit` is words.
+        DataError: sentences of words and plain text are mixed, and `unit` is words; or `pairs` are not.
     """
     train = summaries["train"]
+    if encode.pairs:
+        _check_pairs(summaries)
     found: dict[str, Any] = {
         "modality": "text",
         "unit": encode.unit,
@@ -134,7 +142,20 @@ def fit(
         found["tokenizer"] = trained_tokenizer(texts, encode.vocabulary_size - 1)
     elif encode.unit == "words":
         found |= _words(summaries, encode, tables)
+    if encode.pairs:
+        found["separator"] = int(unit_of(found).tokens(TAB)[0])
     return found
+
+
+def _check_pairs(summaries: dict[str, Summary]) -> None:
+    """Raises DataError where the records of a split hold more or fewer tabs than one each."""
+    for split, summary in summaries.items():
+        tabs = summary.features["character"].counts.get(TAB, 0)
+        if tabs != summary.records:
+            raise DataError(
+                f"data.encode.pairs: the {summary.records} records of the {split} split hold {tabs} tabs: each "
+                "record is a source, one tab and its target, as a row of JSONL holds them"
+            )
 
 
 def _words(
@@ -162,7 +183,13 @@ def _words(
 def spec(encoding: dict[str, Any]) -> Spec:
     """See Spec, kind `tokens`."""
     size = unit_of(encoding).size
-    return Spec(kind="tokens", shape=(encoding["length"],), vocabulary=size, tags=len(encoding["tags"]))
+    return Spec(
+        kind="tokens",
+        shape=(encoding["length"],),
+        vocabulary=size,
+        tags=len(encoding["tags"]),
+        separator=encoding.get("separator", 0),
+    )
 
 
 def batch(

@@ -114,7 +114,7 @@ class Block(keras.layers.Layer):
         hide: Any = lambda x: x,
     ) -> tuple[Any, Cache]:
         """All positions at once, and their keys and values. `memory` is what is read `[B, S, width]` and
-        which of it, `[B, 1, 1, S]`; `hide` is the dropout."""
+        which of it, `[B, 1, T, S]`; `hide` is the dropout."""
         queries, keys, values = self.attention.queries_keys_values(self.first_norm(x), positions)
         x = x + hide(self.attention.attend(queries, keys, values, seen))
         if self.memory is not None and memory is not None:

@@ -64,9 +64,7 @@ class GenerativePretrainedTransformer(AttentionModel):
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)
         self.context, self.start = spec.shape[0], spec.vocabulary
-        self.stack = Stack(
-            config, vocabulary=spec.vocabulary, extra=1, context=self.context, causal=True, name="stack"
-        )
+        self.stack = Stack(config, vocabulary=spec.vocabulary, extra=1, context=self.context, name="stack")
         self.stack.freeze(config.frozen)
         self.built = True
 

@@ -27,7 +27,6 @@ class Stack(keras.layers.Layer):
         vocabulary: int,
         extra: int,
         context: int,
-        causal: bool,
         reads_memory: bool = False,
         embedding: Any = None,
         name: str,
@@ -38,7 +37,7 @@ class Stack(keras.layers.Layer):
                 f"a width of {config.width} in {config.heads} heads: set model.config.width to a multiple of "
                 f"{2 * config.heads}"
             )
-        self.vocabulary, self.context, self.causal = vocabulary, context, causal
+        self.vocabulary, self.context = vocabulary, context
         self.dropout, self.width = config.dropout, config.width
         rotary = config.positions == "rotary"
         self.embedding = embedding
@@ -65,29 +64,29 @@ class Stack(keras.layers.Layer):
         self.norm = Norm(config.width, "norm")
         self.built = True
 
-    def embed(self, symbols: Any) -> Any:
-        """`[B, T]` to `[B, T, width]`, positions from 0 on."""
+    def embed(self, symbols: Any, places: Any = None) -> Any:
+        """`[B, T]` to `[B, T, width]`; positions from 0 on, or int32 `[B, T]`."""
         x = rows(tf.convert_to_tensor(self.embedding), symbols)
-        return x if self.positions is None else x + self.positions[: symbols.shape[1]]
+        if self.positions is None:
+            return x
+        if places is None:
+            return x + self.positions[: symbols.shape[1]]
+        return x + rows(tf.convert_to_tensor(self.positions), places)
 
     def whole(
-        self, x: Any, *, there: Any = None, memory: tuple[Any, Any] | None = None, seed: Any = None
+        self, x: Any, *, seen: Any = None, memory: tuple[Any, Any] | None = None, seed: Any = None
     ) -> tuple[Any, list[Cache]]:
         """Hidden states of embedded symbols x `[B, T, width]`, and the keys and values of each layer.
 
         Args:
-            there: bool `[B, T]`, the positions that may be read, of stacks that are not causal.
-            memory: `[B, S, width]` and bool `[B, S]`.
+            seen: bool `[B, 1, T, T]`, what each position may read, itself at least: a softmax over nothing is
+                not a number. By default what is not ahead of it.
+            memory: `[B, S, width]`, and which of it each position may read, bool `[B, 1, T, S]`.
             seed: int32 pair: dropout, while learning.
         """
-        steps = x.shape[1]
         hide = dropout(self.dropout, seed)
-        order = tf.range(steps)
-        seen = order[None, :] <= order[:, None]
-        if not self.causal:  # a position sees itself, there or not: a softmax over nothing is not a number
-            seen = (order[None, :] == order[:, None]) | there[:, None, None, :]
-        if memory is not None:
-            memory = memory[0], memory[1][:, None, None, :]
+        order = tf.range(x.shape[1])
+        seen = order[None, :] <= order[:, None] if seen is None else seen
         caches, x = [], hide(x)
         for block in self.blocks:
             x, cache = block.whole(x, order, seen, memory, hide)
@@ -100,10 +99,7 @@ class Stack(keras.layers.Layer):
 
     def nats(self, hidden: Any, x: Any) -> Any:
         """-log p of the symbols x `[B, T]`; infinite for those outside of the vocabulary."""
-        logits, known = self.logits(hidden), inside(x, self.vocabulary)
-        chosen = tf.reduce_sum(logits * tf.one_hot(known, self.vocabulary, dtype=logits.dtype), axis=-1)
-        found = tf.reduce_logsumexp(logits, axis=-1) - chosen
-        return tf.where(tf.equal(x, known), found, tf.constant(np.inf, found.dtype))
+        return nats(self.logits(hidden), x)
 
     def kept(self, caches: list[Cache]) -> list[Any]:
         """Room for the keys and values of each layer, `context` steps, and those of `whole` in it."""
@@ -163,6 +159,14 @@ class Stack(keras.layers.Layer):
             keys, values = (tf.transpose(e, (1, 0, 2, 3)) for e in block.memory.keys_values(memory))
             found.append((keys, values, tf.transpose(there)))
         return found
+
+
+def nats(logits: Any, x: Any) -> Any:
+    """-log p of the symbols x `[B, T]` by logits `[B, T, vocabulary]`; infinite for those outside of it."""
+    known = inside(x, logits.shape[-1])
+    chosen = tf.reduce_sum(logits * tf.one_hot(known, logits.shape[-1], dtype=logits.dtype), axis=-1)
+    found = tf.reduce_logsumexp(logits, axis=-1) - chosen
+    return tf.where(tf.equal(x, known), found, tf.constant(np.inf, found.dtype))
 
 
 def inside(x: Any, vocabulary: int) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from components.errors import DataError
 from components.examples import Examples
 from components.ingest import SPLITS, ingest
 from components.modalities import text
@@ -79,3 +81,41 @@ def test_a_second_time_and_two_workers_give_the_same_examples(tmp_path: Path, te
         for name, workers in (("one", 1), ("again", 1), ("two", 2))
     ]
     assert found[0] == found[1] == found[2]
+
+
+PAIRS = [("eins", "one"), ("zwei", "two"), ("drei", "three"), ("vier", "four"), ("elf", "eleven")]
+
+
+def rows_of(folder: Path, pairs: list[tuple[str, str]]) -> str:
+    """A source of rows `source<TAB>target`, each ten times with a number."""
+    lines = [{"text": f"{source} {k}\t{k} {target}"} for source, target in pairs for k in range(10)]
+    file = folder / "pairs.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    return f"text:{file}"
+
+
+@pytest.mark.parametrize("unit", ["characters", "bytes", "bpe"])
+def test_pairs_have_a_separator(unit: str, tmp_path: Path) -> None:
+    encode = {"unit": unit, "length": 24, "pairs": True} | ({"vocabulary_size": 280} if unit == "bpe" else {})
+    examples = made(tmp_path, rows_of(tmp_path, PAIRS), **encode)
+    arrays = examples.arrays("train")
+    assert examples.spec.separator > 0
+    within = np.arange(24) < arrays["length"][:, None]
+    assert (((arrays["x"] == examples.spec.separator) & within).sum(axis=1) == 1).all()
+    assert text.decode([[examples.spec.separator]], examples.encoding) == ["\t"]
+
+
+def test_records_that_are_no_pairs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.encode\.pairs: the \d+ records .* hold \d+ tabs"):
+        made(
+            tmp_path,
+            rows_of(tmp_path, [*PAIRS, ("zwölf\t", "twelve")]),
+            unit="characters",
+            length=24,
+            pairs=True,
+        )
+
+
+def test_pairs_of_words_are_refused() -> None:
+    with pytest.raises(ValueError, match="pairs are of unit characters, bytes or bpe"):
+        text.Encode.parse({"unit": "words", "pairs": True})
