@@ -16,6 +16,7 @@ from pipelines import (
     cluster_commands,
     data_commands,
     judging_commands,
+    language_commands,
     schedule_commands,
     serving_commands,
     study_commands,
@@ -277,6 +278,10 @@ app.command()(schedule_commands.schedule)
 
 
 app.command()(serving_commands.sample)
+app.command()(language_commands.complete)
+app.command()(language_commands.translate)
+app.command()(language_commands.fill)
+app.command()(language_commands.tag)
 app.command()(judging_commands.evaluate)
 app.command()(judging_commands.compare)
 app.command()(study_commands.study)
