@@ -181,6 +181,15 @@ def remove_units(name: str, folder: Path | None = None) -> bool:
     return True
 
 
+def installed(folder: Path | None = None) -> list[str]:
+    """The timers of the user that are ours, each with its time."""
+    found = []
+    for file in sorted((folder or _unit_folder()).glob("mozart-*.timer")):
+        times = [line for line in file.read_text("utf-8").splitlines() if line.startswith("OnCalendar=")]
+        found.append(f"{file.stem.removeprefix('mozart-')}  {' '.join(times)}  {file}")
+    return found
+
+
 def _unit_folder() -> Path:
     configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(configuration) / "systemd/user"

@@ -128,7 +128,7 @@ def _show(found: list[Any], server: Any) -> None:
 
 
 def _here(action: str, recipe: str, cron: str, by: str, install: bool, change: list[str]) -> None:
-    from components.timer import MARK, crontab, remove_units, write_crontab
+    from components.timer import MARK, crontab, installed, remove_units, write_crontab
 
     match action:
         case "once":
@@ -142,10 +142,8 @@ def _here(action: str, recipe: str, cron: str, by: str, install: bool, change: l
                 raise ConfigError(f"'{name}' is not scheduled here with {by}")
             typer.echo(f"Deleted {name}.")
         case "list":
-            lines = [line for line in crontab() if MARK in line]
-            typer.echo(
-                "\n".join(lines) or "Nothing is in crontab; timers: systemctl --user list-timers 'mozart-*'"
-            )
+            lines = installed() if by == "systemd" else [line for line in crontab() if MARK in line]
+            typer.echo("\n".join(lines) or f"Nothing is scheduled here with {by}.")
         case _:
             raise ConfigError(f"--{action} is for a cluster: here, --delete it and schedule it again")
 

@@ -15,7 +15,16 @@ import pytest
 from components.alone import alone
 from components.cron import Cron
 from components.errors import ConfigError, GateRefused, ResourceError
-from components.timer import Job, calendar, crontab_line, install_units, remove_units, units, write_crontab
+from components.timer import (
+    Job,
+    calendar,
+    crontab_line,
+    install_units,
+    installed,
+    remove_units,
+    units,
+    write_crontab,
+)
 from tests.pipelines.line import ROOT, wait_until
 
 CRON = Cron.parse("30 3 * * 1-5")
@@ -130,6 +139,8 @@ def test_units_are_installed_and_removed_by_systemctl(monkeypatch, tmp_path):
     files = install_units(job(tmp_path), tmp_path / "units")
     assert [file.name for file in files] == ["mozart-tiny.service", "mozart-tiny.timer"]
     assert noted.read_text().splitlines()[-1] == "--user enable --now mozart-tiny.timer"
+    (line,) = installed(tmp_path / "units")
+    assert line.startswith("tiny  OnCalendar=Mon,Tue,Wed,Thu,Fri *-*-* 03:30:00")
     assert remove_units("tiny", tmp_path / "units") is True
     assert noted.read_text().splitlines()[-2:] == [
         "--user disable --now mozart-tiny.timer",
