@@ -18,6 +18,7 @@ from components.evaluation_pictures import write_pictures
 from components.examples import Examples
 from components.floors import default_floors
 from components.gates import decide, undecided
+from components.high_water import mark_of
 from components.home import home
 from components.metrics import METRICS
 from components.settings import EvaluateSettings, FloorSettings, GateSettings
@@ -50,7 +51,7 @@ def evaluate(
     if not floors and gates.beat_floors:
         floors = default_floors(learner.family, data.spec, data.count("train"))
     rivals = {_label(floor): _floor(floor, data) for floor in floors}
-    facts, held = _champion(champion, data) if champion and gates.champion else (None, None)
+    facts, held, before = _champion(champion, data) if champion and gates.champion else (None, None, None)
     metric = gates.metric or judge.main_metric(learner)
     count = settings.samples
     while True:
@@ -69,6 +70,7 @@ def evaluate(
             "collapsed": own.collapsed,
             "gates": gates.model_dump(mode="json"),
         }
+        found["best"] = mark_of(found["champion"], before, metric, data.manifest.get("validation", ""))
         found["verdict"] = decide(found, gates)
         measured = own.splits["validation"]
         few = count < data.count("validation")  # else it is for lack of data that there is no interval
@@ -138,8 +140,8 @@ def _compared(
     return {**measured.told(), **against_floor(own, measured, metric, gates.floor_ratio)}
 
 
-def _champion(reference: str, data: Examples) -> tuple[dict[str, Any], Any]:
-    """The champion's facts and model, or why it cannot be compared and None."""
+def _champion(reference: str, data: Examples) -> tuple[dict[str, Any], Any, dict[str, Any] | None]:
+    """The champion's facts, its model, and the mark it was held against; or why it cannot be compared."""
     from components.bundle import load_bundle
     from components.registry import Registry
 
@@ -153,8 +155,8 @@ def _champion(reference: str, data: Examples) -> tuple[dict[str, Any], Any]:
     model = load_bundle(version.bundle_path)
     if read_json(version.bundle_path / "encoding.json") != data.encoding or model.spec != data.spec:
         why = "its examples are encoded in another way (another size, vocabulary, set of classes or binarisation)"
-        return {**facts, "comparable": False, "why_not": why, "validation": {}}, None
-    return facts, model
+        return {**facts, "comparable": False, "why_not": why, "validation": {}}, None, None
+    return facts, model, read_json(version.bundle_path / "evaluation.json").get("best")
 
 
 def _against(

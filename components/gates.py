@@ -10,6 +10,7 @@ are drawn, up to a budget, and a model that stays inconclusive is not blessed.
                   "floors": {label: {"validation": {...}, "difference": {...}, "share": {...}}},
                   "champion": None | {"version": 3, "validation": {...}, "comparable": True, "why_not": "",
                                       "difference": {...}, "slices": [{"slice": "class 3", ...}]},
+                  "best": None | the best champion so far (components.high_water),
                   "collapsed": "" | how it shows}
 
 A difference is this model's value less the other's; `share` is less `floor_ratio` of the floor's.
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.errors import ConfigError, did_you_mean
+from components.high_water import loss
 from components.metrics import METRICS
 from components.settings import GateSettings, Limit
 
@@ -146,8 +148,22 @@ def _champion(evaluation: dict[str, Any], metric: str, gates: GateSettings) -> I
         f"{margin:.6g} for the worse is tolerated",
         gap,
     )
+    yield from _best(evaluation, metric, gates)
     if gates.slices:
         yield from _slices(champion.get("slices") or [])
+
+
+def _best(evaluation: dict[str, Any], metric: str, gates: GateSettings) -> Iterator[str]:
+    """Nor worse than the best champion that these validation records have seen (`components.high_water`)."""
+    best = evaluation.get("best")
+    if not best or best["version"] == evaluation["champion"]["version"]:
+        return
+    margin = margin_of(best["entry"], gates)
+    worse = loss(evaluation["validation"][metric], best["entry"], metric)
+    yield (
+        f"{WORDS[worse <= margin]}: {metric} is {_told(evaluation['validation'][metric])} and {best['entry']['value']:.6g} "
+        f"for the best champion so far (version {best['version']}), where {margin:.6g} for the worse is tolerated."
+    )
 
 
 def margin_of(entry: dict[str, Any], gates: GateSettings) -> float:

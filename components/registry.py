@@ -201,8 +201,10 @@ class Registry:
             self._move(version, number, "promotion", because)
         return True
 
-    def rollback(self, name: str) -> Version:
+    def rollback(self, name: str, because: str = "") -> Version:
         """Moves `champion` back to the version that was champion before, and returns that version.
+
+        `because` is what a person gives as the reason, for the log.
 
         Raises:
             ConfigError: a name that cannot be.
@@ -222,7 +224,8 @@ class Registry:
                 raise RegistryError(
                     f"version {number} of '{name}' cannot be champion again: {error}"
                 ) from error
-            self._move(previous, current.version, "rollback", f"rolled back from version {current.version}")
+            reason = f"rolled back from version {current.version}" + (f": {because}" if because else "")
+            self._move(previous, current.version, "rollback", reason)
         return self.resolve(f"{name}:{number}")
 
     # -- with MLflow -------------------------------------------------------------------------------

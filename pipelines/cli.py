@@ -20,6 +20,7 @@ from pipelines import (
     schedule_commands,
     serving_commands,
     study_commands,
+    version_commands,
 )
 from pipelines.tables import number, show, table
 
@@ -210,18 +211,9 @@ def models() -> None:
     show(rows)
 
 
-@app.command()
-def rollback(name: Annotated[str, typer.Argument(help="one of `mozart models`")]) -> None:
-    """Makes the champion before this one champion again.
-
-    Examples:
-      mozart rollback digits-dcgan
-    """
-    from components.home import home
-    from components.registry import Registry
-
-    version = Registry(home()).rollback(name)
-    typer.echo(f"The champion of {version.name} is version {version.version} again.")
+app.command()(version_commands.history)
+app.command()(version_commands.promote)
+app.command()(version_commands.rollback)
 
 
 # -- the main job --------------------------------------------------------------------------------------
