@@ -176,3 +176,18 @@ def test_its_install_steps_make_an_environment_that_works(tmp_path):
     assert json.loads(found.stdout) == [False, True], (
         "no tools of development, and the extra that was asked for"
     )
+
+
+@pytest.mark.slow
+def test_the_variant_for_gpus_is_locked_too(tmp_path):
+    """Gigabytes, so it is resolved and not installed: each package of it has a wheel and a hash in the lock."""
+    wanted = subprocess.run(
+        ["uv", "export", "--locked", "--no-dev", "--no-emit-project", "--extra", "gpu", "--extra", "s3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.search(r"(?m)^nvidia-cudnn-cu12==\S+", wanted)
+    pinned = re.findall(r"(?m)^[a-z0-9][\w.\[\]-]*==\S+", wanted)
+    assert len(pinned) == len(re.findall(r"(?m)^\S+==[^\n]*\\\n    --hash=sha256:", wanted))

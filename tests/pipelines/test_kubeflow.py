@@ -28,6 +28,7 @@ from tests.pipelines.line import ROOT
 
 REAL = os.environ.get("MOZART_KFP_HOST", "")
 CLAIM = "resources.workspace.claim=mozart-data"
+SECRET = "resources.secrets=[{secret: s3, key: password, variable: AWS_SECRET_ACCESS_KEY}]"
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,36 @@ def test_another_server_is_told_from_kubeflow(tmp_path):
     finally:
         other.shutdown()
         other.server_close()
+
+
+def test_no_secret_of_the_environment_reaches_the_server_or_the_screen(tmp_path):
+    guarded = serve(token="canary-0")
+    names = (
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+    )
+    secrets = {name: f"canary-{i}" for i, name in enumerate((*names, "HOOK", "DATABASE_URL"), 1)}
+    where = {"MOZART_KFP_HOST": guarded.url, "MOZART_KFP_TOKEN": "canary-0", **secrets}
+    changed = ("--set", CLAIM, "--set", "notify.webhook_from=HOOK", "--set", SECRET)
+    file = tmp_path / "p.yaml"
+    try:
+        said = [
+            typed("compile", "digits-vae", "-o", str(file), "--workers", "2", *changed, **where),
+            typed("submit", "digits-vae", *changed, **where),
+            typed("upload", "digits-vae", *changed, **where),
+            typed("schedule", "digits-vae", "--cron", "0 3 * * *", *changed, **where),
+            typed("runs", **where),
+            typed("logs", "nothing", **where),
+        ]
+    finally:
+        guarded.close()
+    kept = json.dumps([guarded.state.runs, guarded.state.versions, guarded.state.recurring])
+    written = [path.read_text("utf-8") for path in tmp_path.iterdir()]
+    assert len(written) == 2
+    assert "canary" not in "".join([kept, *written, *map(str, said)])
+    assert all("AWS_SECRET_ACCESS_KEY" in text for text in (kept, *written)), "named, not given"
 
 
 # -- how strict the stand-in is ------------------------------------------------------------------------

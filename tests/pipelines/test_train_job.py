@@ -72,6 +72,7 @@ def test_the_file_says_what_it_reads_and_how_it_is_started(tmp_path):
     assert yaml.safe_load(text)["metadata"]["name"] == "train-digits-vae"
 
 
+@pytest.mark.slow
 def test_its_command_trains(tmp_path):
     recipe = load_recipe(
         str(folder_with_recipe(tmp_path) / "tiny.yaml"),
