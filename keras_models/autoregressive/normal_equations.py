@@ -11,11 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models.autoregressive.linear_process import LinearProcess, assign
-from keras_models.autoregressive.stationarity import brought_inside
+from keras_models.autoregressive.stationarity import brought_inside, wanders
 from keras_models.autoregressive.whitening import observed
 from keras_models.base import Batch
 
-SINGULAR = 1e-12  # smallest eigenvalue of scaled normal equations, of the largest, that are solved
+IN_CACHE = 64  # rows at a time
+SINGULAR = 1e-12  # smallest pivot of normal equations scaled to a diagonal of ones that are solved
 
 
 class Estimates(NamedTuple):
@@ -77,7 +78,8 @@ class LagSums:
         model = self.model
         found = (solved if self.least_squares else yule_walker)(self.sums.numpy(), self.constant)
         estimated = found.observations > 0
-        phi, outside = brought_inside(found.phi[..., None, None])
+        phi, outside = found.phi, wanders(np.moveaxis(found.phi, -1, 0))
+        phi[outside] = brought_inside(phi[outside][..., None, None])[0][..., 0, 0]
         model.tell_failures(estimated, outside & estimated)
         typical = ~estimated & estimated[:1]
 
@@ -85,7 +87,7 @@ class LagSums:
             missing = typical.reshape(typical.shape + (1,) * (value.ndim - 2))
             assign(weight, np.where(missing, value[:1], value))
 
-        put(model.ar, phi[..., 0, 0])
+        put(model.ar, phi)
         put(model.variance, found.variance)
         if self.constant:
             put(model.regression, found.mean[..., None])
@@ -98,7 +100,17 @@ class LagSums:
 def lagged(x: Any, there: Any, order: int) -> Any:
     """Sums of products `[B, C, p + 2, p + 2]` of 1, y_{t-1} ... y_{t-p} and y_t, over the steps `t` of `x`
     `[B, L, C]` where all of them are observed."""
-    return tf.cond(tf.reduce_all(there), lambda: _complete(x, order), lambda: _with_gaps(x, there, order))
+    return tf.cond(tf.reduce_all(there), lambda: _in_cache(x, order), lambda: _with_gaps(x, there, order))
+
+
+def _in_cache(x: Any, order: int) -> Any:
+    """`_complete`, a few rows at a time: every lag passes over them, and memory is read once."""
+    rows = max(n for n in range(1, IN_CACHE + 1) if (x.shape[0] or 1) % n == 0)
+    if rows == 1:
+        return _complete(x, order)
+    blocks = tf.reshape(x, (-1, rows, *x.shape[1:]))
+    found = tf.map_fn(lambda block: _complete(block, order), blocks, fn_output_signature=x.dtype)
+    return tf.reshape(found, (-1, *found.shape[2:]))
 
 
 def _complete(x: Any, order: int) -> Any:
@@ -160,10 +172,9 @@ def solved(sums: np.ndarray, constant: bool) -> Estimates:
     size = np.sqrt(np.einsum("...ii->...i", gram))
     size = np.where(size > 0, size, 1.0)
     scaled = gram / (size[..., :, None] * size[..., None, :])
-    eigenvalues = np.linalg.eigvalsh(scaled)
-    whole = (eigenvalues[..., 0] > SINGULAR * eigenvalues[..., -1]) & (count > p + constant)
-    scaled[~whole] = np.eye(scaled.shape[-1])
-    solution = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
+    solution, pivot = eliminated(scaled, right / size)
+    solution /= size
+    whole = (pivot > SINGULAR) & (count > p + constant)
     error = np.concatenate([-solution, np.ones((*solution.shape[:-1], 1))], -1)
     squares = np.einsum("...i,...ij,...j->...", error, sums, error)
     whole &= squares > SINGULAR * sums[..., -1, -1]
@@ -172,6 +183,23 @@ def solved(sums: np.ndarray, constant: bool) -> Estimates:
     intercept = solution[..., 0] if constant else np.zeros(count.shape)
     mean = np.where(whole & (level != 0), intercept / np.where(level == 0, 1.0, level), 0.0)
     return _estimates(phi, mean, squares, count, whole)
+
+
+def eliminated(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Solutions `[..., n]` of positive definite systems, and the smallest pivot of each: Gauss' elimination of all at
+    once, for a LAPACK call each takes several times as long. Where a pivot is not above SINGULAR the solution is
+    of another system."""
+    n = right.shape[-1]
+    rows = np.moveaxis(np.concatenate([matrix, right[..., None]], -1), (-2, -1), (0, 1)).copy()
+    smallest = np.full(right.shape[:-1], np.inf)
+    for i in range(n):
+        smallest = np.minimum(smallest, rows[i, i])
+        rows[i] /= np.where(rows[i, i] > SINGULAR, rows[i, i], 1.0)
+        for below in range(i + 1, n):
+            rows[below, i + 1 :] -= rows[below, i] * rows[i, i + 1 :]
+    for i in range(n - 2, -1, -1):
+        rows[i, n] -= (rows[i, i + 1 : n] * rows[i + 1 :, n]).sum(0)
+    return np.moveaxis(rows[:, n], 0, -1), smallest
 
 
 def yule_walker(sums: np.ndarray, constant: bool) -> Estimates:

@@ -148,6 +148,18 @@ def spectral_radius(matrices: np.ndarray) -> np.ndarray:
     return np.abs(np.linalg.eigvals(companion)).max(axis=-1)
 
 
+def wanders(coefficients: np.ndarray) -> np.ndarray:
+    """Which autoregressions `[p, ...]` are not stationary: Levinson's recursion run backwards meets a partial
+    autocorrelation that is not below 1."""
+    outside = np.zeros(coefficients.shape[1:], bool)
+    for k in range(len(coefficients), 0, -1):
+        kappa = coefficients[k - 1]
+        outside |= ~(np.abs(kappa) < 1)
+        rest = coefficients[: k - 1]
+        coefficients = (rest + kappa * rest[::-1]) / np.where(outside, 1.0, 1 - np.square(kappa))
+    return outside
+
+
 def brought_inside(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lag matrices `[..., p, c, c]` whose spectral radius is below 1, and which ones `[...]` had to change.
 
