@@ -70,8 +70,8 @@ def translate(
     """Translates, as a published model of pairs does: a line for each text.
 
     Examples:
-      mozart translate numbers --text "two hundred six"
-      mozart translate numbers --text "two" --text "ninety" --beams 8
+      mozart translate numbers-transformer --text "two hundred six"
+      mozart translate numbers-transformer --text "two" --text "ninety" --beams 8
     """
     opened = Opened(model, "translate")
     sources = [opened.symbols(each, "--text") for each in text]
@@ -87,8 +87,8 @@ def fill(
     """Fills in what is missing in a text, each blank with the likeliest symbol.
 
     Examples:
-      mozart fill text-masked --text "To be, or n_t to b_"
-      mozart fill text-masked --text "my l?rd" --blank "?"
+      mozart fill my-text --text "To be, or n_t to b_"
+      mozart fill my-text --text "my l?rd" --blank "?"
     """
     opened = Opened(model, "fill")
     if not blank:
@@ -104,7 +104,7 @@ def tag(model: Model, text: Texts) -> None:
     text, whose words and punctuation stand apart.
 
     Examples:
-      mozart tag words-hmm --text "The dog barks ."
+      mozart tag tagging-hmm --text "The dog barks ."
     """
     opened = Opened(model, "tag")
     names = opened.encoding["tags"]
