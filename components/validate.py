@@ -21,6 +21,7 @@ from components.ingest import SPLITS
 from components.modalities import Anomaly, Summary, modalities
 from components.schema import Schema, check
 from components.settings import DataSettings, DriftSettings, GateSettings, ModelSettings, TrainSettings
+from components.span_drift import newest_span
 from components.statistics import summaries_of
 
 MEASURES = {
@@ -67,9 +68,15 @@ def validate(
         odd += _breaches(schema, name, summaries)
     drift = _skew(summaries, data.drift)
     if champion_statistics is not None:
-        drift_found, told = _since(read_json(champion_statistics), name, summaries["train"], data.drift)
+        before = read_json(champion_statistics)
+        drift_found, told = _since(before, name, summaries["train"], data.drift)
         drift += drift_found
         odd += told
+        newest = newest_span(records, data) if before["modality"] == name else None
+        if newest is not None:
+            span, summary = newest
+            found_in_it = compare(summary, summaries_of(before)["train"], data.drift)
+            drift += [_entry("champion", f"newest span ({span})", finding) for finding in found_in_it]
     odd += [_drifted(entry, data.drift) for entry in drift if entry["drifted"]]
     report = {
         "verdict": "fail" if any(one.severity == "error" for one in odd) else "pass",
@@ -126,10 +133,11 @@ def _drifted(entry: dict[str, Any], settings: DriftSettings) -> Anomaly:
     measure, unit = MEASURES[entry["measure"]]
     most = f", most of all by {entry['most']!r}" if entry["most"] else ""
     other = "the training split" if entry["against"] == "train" else "the champion's training split"
+    where = entry["split"] if "span" in entry["split"] else f"{entry['split']} split"
     return Anomaly(
         "error" if settings.action == "stop" else "warning",
         "skew" if entry["against"] == "train" else "drift",
-        f"feature '{entry['feature']}' of the {entry['split']} split differs from that of {other}{most}: "
+        f"feature '{entry['feature']}' of the {where} differs from that of {other}{most}: "
         f"{measure} {entry['distance']:.3f}{unit}, and {entry['limit']:.3f} is allowed "
         f"(data.drift.{entry['measure']}, raised to what chance explains)",
     )
