@@ -20,6 +20,7 @@ from pipelines import (
     schedule_commands,
     serving_commands,
     study_commands,
+    task_commands,
     version_commands,
 )
 from pipelines.tables import number, show, table
@@ -267,9 +268,8 @@ app.command()(cluster_commands.upload)
 app.command()(cluster_commands.runs)
 app.command()(cluster_commands.logs)
 app.command()(schedule_commands.schedule)
-
-
 app.command()(serving_commands.sample)
+app.command()(task_commands.forecast)
 app.command()(language_commands.complete)
 app.command()(language_commands.translate)
 app.command()(language_commands.fill)
