@@ -39,7 +39,7 @@ def run(current: Current, bound: socket.socket, waiting: int) -> None:
         access_log=False,
         server_header=False,
         limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=5,
+        timeout_keep_alive=60,
         timeout_graceful_shutdown=30,
     )
     uvicorn.Server(config).run(sockets=[bound])

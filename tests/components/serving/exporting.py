@@ -69,24 +69,34 @@ def answers(model: GenerativeModel, asked: dict[str, dict[str, np.ndarray]]) -> 
     return found
 
 
-def elsewhere(
-    how: str, exported: Path, asked: dict[str, dict[str, np.ndarray]], path: str = ""
-) -> dict[str, dict[str, np.ndarray]]:
-    """What the exported model says in a process that cannot import Mozart: signature → output → array."""
-    given, out = exported.parent / "asked.npz", exported.parent / "said.npz"
-    flat = {f"{name}|{key}": value for name, inputs in asked.items() for key, value in inputs.items()}
-    np.savez(given, **flat)
+Answers = dict[str, dict[str, np.ndarray]]
+
+
+def elsewhere(how: str, folders: list[Path], asked: list[Answers], path: str = "") -> list[Answers]:
+    """What exported models (`exported` in each folder) say in one process that cannot import Mozart: of each,
+    signature → output → array."""
+    for folder, questions_of_it in zip(folders, asked, strict=True):
+        flat = {
+            f"{name}|{key}": value
+            for name, inputs in questions_of_it.items()
+            for key, value in inputs.items()
+        }
+        np.savez(folder / "asked.npz", **flat)
     script = Path(__file__).with_name("without_mozart.py")
     ran = subprocess.run(
-        [sys.executable, "-P", str(script), how, str(exported), str(given), str(out)],
-        cwd=exported.parent,
+        [sys.executable, "-P", str(script), how, *map(str, folders)],
+        cwd=folders[0],
         env={**os.environ, "PYTHONPATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for key, value in np.load(out).items():
+    return [_answers_in(folder / "said.npz") for folder in folders]
+
+
+def _answers_in(file: Path) -> Answers:
+    found: Answers = {}
+    for key, value in np.load(file).items():
         name, output = key.split("|")
         found.setdefault(name, {})[output] = value
     return found

@@ -36,7 +36,7 @@ def test_an_exported_model_says_the_same_without_mozart(exported: Path) -> None:
     model = load_bundle(bundle_folder())
     asked = questions(model, read_json(exported / "export.json")["signatures"], tiny_data(model.spec))
     assert set(asked) == {"sample", "log_prob"}
-    compare(elsewhere("signatures", exported, asked), answers(model, asked))
+    compare(elsewhere("signatures", [exported.parent], [asked])[0], answers(model, asked))
 
 
 @pytest.mark.skipif(
@@ -46,7 +46,7 @@ def test_an_exported_model_says_the_same_without_mozart(exported: Path) -> None:
 def test_mlflow_loads_it_as_a_pyfunc_without_mozart(exported: Path) -> None:
     model = load_bundle(bundle_folder())
     asked = questions(model, read_json(exported / "export.json")["signatures"], tiny_data(model.spec))
-    compare(elsewhere("pyfunc", exported, asked, PANDAS), answers(model, asked))
+    compare(elsewhere("pyfunc", [exported.parent], [asked], PANDAS)[0], answers(model, asked))
 
 
 def test_it_holds_no_pickle_and_says_what_it_is(exported: Path) -> None:
@@ -70,16 +70,24 @@ FAST = ("naive_bayes-TestNaiveBayes", "dcgan-TestContract")
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in families()]
+    "names", [FAST, pytest.param(tuple(families()), marks=pytest.mark.slow)], ids=["few", "all"]
 )
-def test_every_family_says_the_same_without_mozart(name: str, tmp_path: Path) -> None:
+def test_every_family_says_the_same_without_mozart(names: tuple[str, ...], tmp_path: Path) -> None:
     from components.serving.saved_model import save
 
-    battery = families()[name]
-    model = model_of(battery)
-    told: dict[str, Any] = save(model, tmp_path / "exported" / "saved_model")
-    asked = questions(model, told["signatures"], battery.data(battery.spec))
-    assert ("log_prob" in asked) == (model.likelihood != "none"), told["left_out"]
-    assert set(told["left_out"]) <= {"forecast", "translate", "complete", "predict_rating", "tag"}
-    compare(elsewhere("signatures", tmp_path / "exported", asked), answers(model, asked))
-    assert len(np.unique(np.asarray(answers(model, asked)["sample"][0]))) > 1
+    folders, asked, own = [], [], []
+    for name in names:
+        battery = families()[name]
+        model = model_of(battery)
+        folders.append(tmp_path / name)
+        told: dict[str, Any] = save(model, folders[-1] / "exported" / "saved_model")
+        asked.append(questions(model, told["signatures"], battery.data(battery.spec)))
+        own.append(answers(model, asked[-1]))
+        assert ("log_prob" in asked[-1]) == (model.likelihood != "none"), (name, told["left_out"])
+        assert set(told["left_out"]) <= {"forecast", "translate", "complete", "predict_rating", "tag"}
+        assert len(np.unique(np.asarray(own[-1]["sample"][0]))) > 1
+    for name, found, expected in zip(names, elsewhere("signatures", folders, asked), own, strict=True):
+        try:
+            compare(found, expected)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error

@@ -16,24 +16,23 @@ class Barred(MetaPathFinder):
             raise ImportError(f"{name} is not installed here")
 
 
-how, exported, given, out = sys.argv[1:]
+how, *folders = sys.argv[1:]
 sys.meta_path.insert(0, Barred())
 
 import numpy as np  # noqa: E402
 
-wanted = {}
-for key, value in np.load(given).items():
-    signature, name = key.split("|")
-    wanted.setdefault(signature, {})[name] = value
-found = {}
-if how == "signatures":
-    import tensorflow as tf
 
-    programs = tf.saved_model.load(f"{exported}/saved_model").signatures
-    for signature, inputs in wanted.items():
-        for name, value in programs[signature](**{key: tf.constant(v) for key, v in inputs.items()}).items():
-            found[f"{signature}|{name}"] = value.numpy()
-else:
+def answers(exported, wanted):
+    """SIGNATURE|OUTPUT → array."""
+    if how == "signatures":
+        import tensorflow as tf
+
+        programs = tf.saved_model.load(f"{exported}/saved_model").signatures
+        for signature, inputs in wanted.items():
+            given = {key: tf.constant(value) for key, value in inputs.items()}
+            for name, value in programs[signature](**given).items():
+                yield f"{signature}|{name}", value.numpy()
+        return
     import mlflow.pyfunc
 
     model = mlflow.pyfunc.load_model(exported)
@@ -41,6 +40,13 @@ else:
         columns = {key: np.atleast_1d(value) for key, value in inputs.items()}
         answer = model.predict(columns, params={"signature": signature})
         for name, value in (answer if isinstance(answer, dict) else {signature: answer}).items():
-            found[f"{signature}|{name}"] = value
+            yield f"{signature}|{name}", value
+
+
+for folder in folders:
+    wanted = {}
+    for key, value in np.load(f"{folder}/asked.npz").items():
+        signature, name = key.split("|")
+        wanted.setdefault(signature, {})[name] = value
+    np.savez(f"{folder}/said.npz", **dict(answers(f"{folder}/exported", wanted)))
 assert not {name.partition(".")[0] for name in sys.modules} & BARRED
-np.savez(out, **found)
