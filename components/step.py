@@ -24,7 +24,7 @@ from components.errors import MozartError, NothingToDo, ResourceError, announce
 from components.home import home
 from components.resources import RUN
 from components.settings import DataSettings, EvaluateSettings, GateSettings, ModelSettings, TrainSettings
-from components.verdict import leave_word
+from components.verdict import NOTHING, leave_word
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,8 +44,7 @@ def told(work: Callable[P, R]) -> Callable[P, R]:
             done = work(*args, **kwargs)
         except Exception as error:
             known = disk_error(error) if isinstance(error, OSError) else error
-            outcome = "idle" if isinstance(known, NothingToDo) else "failed"
-            leave_word(work.__name__, outcome, [str(known or error) or type(error).__name__])
+            leave_word(work.__name__, "failed", [str(known or error) or type(error).__name__])
             if not isinstance(known, MozartError):
                 raise
             print(announce(known), flush=True)
@@ -56,9 +55,11 @@ def told(work: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _outcome(step: str, done: Any, given: tuple[Any, ...]) -> tuple[str, list[str]]:
-    """How a step ended, for the verdict of a run on a cluster, and a gate's reasons for a no."""
+def _outcome(step: str, done: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """How a step ended, for the verdict of a run on a cluster, a gate's reasons for a no, what was published."""
     match step:
+        case "look" if done[-1] != "yes":
+            return NOTHING, [done[-1]]
         case "validate":
             anomalies = read_json(Path(given[-1]) / "report.json")["anomalies"]
             return done, [one["message"] for one in anomalies if one["severity"] == "error"]
@@ -66,7 +67,7 @@ def _outcome(step: str, done: Any, given: tuple[Any, ...]) -> tuple[str, list[st
             reasons = read_json(Path(given[-2]) / "evaluation.json")["verdict"]["reasons"]
             return done[0], [said for said in reasons if said.startswith(("failed:", "inconclusive:"))]
         case "publish":
-            return "published", [done["message"]]
+            return "published", [done["message"]], {key: done[key] for key in ("version", "champion")}
     return "done", []
 
 
@@ -222,16 +223,22 @@ def publish(name: str, line: str, model: str, evaluation: str, out: str) -> dict
 @told
 def look(
     name: str, data: str, model: str, train: str, evaluate: str, gates: str, schema: str
-) -> tuple[str, str, str, str, str]:
-    """The champion to beat and to begin with, the state of the source, the code and the mark of all: see
-    `components.line`."""
+) -> tuple[str, str, str, str, str, str, str]:
+    """The data block with the window of spans that it means now, the champion to beat and to begin with, the
+    state of the source, the code and the mark of all (see `components.line`); at last `yes`, or why there is
+    nothing to do."""
     from components.line import begin_with, champion_to_beat, departure
+    from components.spans import pinned
 
+    try:
+        data = pinned(DataSettings.parse(data)).model_dump_json()
+    except NothingToDo as error:
+        return data, "", "", "", "", "", str(error)
     blocks = {"name": name, "data": data, "model": model, "train": train}
     found = departure({**blocks, "evaluate": evaluate, "gates": gates, "schema": schema})
     champion = champion_to_beat(home(), name, found["line"])
     begin = begin_with(TrainSettings.parse(train), champion)
-    return champion, begin, found["source_state"], found["code_version"], found["line"]
+    return data, champion, begin, found["source_state"], found["code_version"], found["line"], "yes"
 
 
 def finish(name: str, notify: str, state: str, error: str, out: str) -> str:

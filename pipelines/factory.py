@@ -86,7 +86,8 @@ def cluster_pipeline(name: str, resources: ResourceSettings, caching: bool = Tru
         with dsl.ExitHandler(ending, name="watched"):
             found = dress(steps.look(**blocks), "look", resources)
             found.set_caching_options(False)  # or a nightly run would be served yesterday's source state
-            _line(blocks, found.outputs, pod)
+            with dsl.If(found.outputs["Output"] == "yes", name="something-to-do"):
+                _line({**blocks, "data": found.outputs["data"]}, found.outputs, pod)
 
     return mozart
 

@@ -145,7 +145,16 @@ def look(
     gates: str,
     schema: str,
 ) -> NamedTuple(  # type: ignore[valid-type]
-    "Found", [("champion", str), ("begin", str), ("source_state", str), ("code_version", str), ("line", str)]
+    "Found",
+    [
+        ("data", str),
+        ("champion", str),
+        ("begin", str),
+        ("source_state", str),
+        ("code_version", str),
+        ("line", str),
+        ("Output", str),  # yes, or why not: the local runner finds conditions under no other name
+    ],
 ):
     """What a run sets out with: what is known here before the first step."""
     from components.step import look

@@ -7,9 +7,12 @@ import json
 import pytest
 
 from components.artifacts import read_json
-from components.errors import DataError, NothingToDo
-from components.step import finish, told
+from components.errors import DataError
+from components.history import History
+from components.step import finish, look, told
 from components.verdict import leave_word, verdict_of
+
+RELEASED = {"version": 3, "champion": True}
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "state", "verdict", "reasons"),
     [
-        ([("publish", "published", ["version 3"])], "SUCCEEDED", "published", ["version 3"]),
+        ([("publish", "published", ["version 3"], RELEASED)], "SUCCEEDED", "published", ["version 3"]),
         ([("validate", "fail", ["too few"])], "SUCCEEDED", "refused", ["too few"]),
         (
             [("validate", "pass", []), ("evaluate", "fail", ["fid 9 above 1"])],
@@ -32,7 +35,7 @@ def run(tmp_path, monkeypatch):
             ["fid 9 above 1"],
         ),
         ([("train", "failed", ["disk full"])], "FAILED", "failed", ["step 'train': disk full"]),
-        ([("look", "idle", ["no new span"])], "FAILED", "idle", ["no new span"]),
+        ([("look", "nothing-to-do", ["no new span"])], "SUCCEEDED", "nothing-to-do", ["no new span"]),
         ([("train", "failed", ["x"]), ("train", "done", [])], "FAILED", "failed", ["pod gone"]),
         ([], "FAILED", "failed", ["pod gone"]),
         ([("train", "done", [])], "CANCELED", "cancelled", ["somebody ended the run"]),
@@ -64,22 +67,33 @@ def test_a_step_that_fails_leaves_word_and_the_exit_handler_finds_it(run, tmp_pa
     assert "step 'train': row 7 is broken" in capsys.readouterr().out
 
 
-def test_nothing_new_is_no_failure_and_a_crash_is_one(run):
-    @told
-    def look():
-        raise NothingToDo("no new span since Monday")
-
+def test_a_crash_is_a_failure(run):
     @told
     def train():
         raise ZeroDivisionError
 
-    with pytest.raises(SystemExit):
-        look()
-    assert verdict_of("tiny", "run-1", "FAILED", "")["verdict"] == "idle"
     with pytest.raises(ZeroDivisionError):
         train()
     found = verdict_of("tiny", "run-1", "FAILED", "")
     assert (found["verdict"], found["reasons"]) == ("failed", ["step 'train': ZeroDivisionError"])
+
+
+def test_too_few_spans_are_nothing_to_do_and_on_record(run, tmp_path):
+    (tmp_path / "day-1").mkdir()
+    (tmp_path / "day-1/a.png").write_bytes(b"x")
+    data = {"source": f"images:{tmp_path}/day-{{SPAN}}", "spans": {"fewest": 3}}
+    looked = look("tiny", json.dumps(data), "{}", "{}", "{}", "{}", "")
+    assert looked[-1] != "yes"
+    assert finish("tiny", "{}", "SUCCEEDED", "", str(tmp_path / "out")) == "nothing-to-do"
+    (entry,) = History(tmp_path).entries("tiny")
+    assert (entry["verdict"], entry["run"], entry["reasons"]) == ("nothing-to-do", "run-1", [looked[-1]])
+
+
+def test_what_was_published_is_on_record(run, tmp_path):
+    leave_word("publish", "published", ["version 3"], RELEASED)
+    finish("tiny", "{}", "SUCCEEDED", "", str(tmp_path / "out"))
+    (entry,) = History(tmp_path).entries("tiny")
+    assert (entry["verdict"], entry["version"], entry["champion"]) == ("published", 3, True)
 
 
 def test_a_run_here_leaves_no_word(monkeypatch, tmp_path):

@@ -115,7 +115,7 @@ def test_all_that_a_recipe_asks_for_reaches_its_pods(tmp_path):
     ]
     assert train["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert train["activeDeadlineSeconds"] == "36000"
-    learning = spec["components"]["comp-condition-2"]["dag"]["tasks"]["train"]
+    learning = spec["components"]["comp-condition-3"]["dag"]["tasks"]["train"]
     assert learning["retryPolicy"] == {
         "maxRetryCount": 3,
         "backoffDuration": "10s",

@@ -46,10 +46,10 @@ def test_the_compiled_pipeline_has_the_seven_steps_and_the_two_gates(compiled):
     assert set(STEPS) <= set(tasks)
     policies = [task["triggerPolicy"] for task in tasks.values() if "triggerPolicy" in task]
     conditions = [policy["condition"] for policy in policies if "condition" in policy]
-    assert len(conditions) == 2
-    assert all("== 'pass'" in condition for condition in conditions)
-    assert any("validate-Output" in condition for condition in conditions)
-    assert any("evaluate-Output" in condition for condition in conditions)
+    assert len(conditions) == 3
+    assert sum("== 'pass'" in condition for condition in conditions) == 2
+    for what in ("validate-Output", "evaluate-Output", "look-Output"):
+        assert any(what in condition for condition in conditions)
     uncached = {
         name
         for name in ("look", *STEPS, "finish")
@@ -90,14 +90,15 @@ def test_what_is_compiled_is_what_runs_here(compiled):
 
 def test_what_may_have_changed_is_looked_at_by_the_run_itself(compiled):
     tasks = tasks_of(spec_of(compiled))
-    given = tasks["ingest"]["inputs"]["parameters"]
-    for name in ("source_state", "code_version"):
-        assert given[name]["taskOutputParameter"] == {"producerTask": "look", "outputParameterKey": name}
-    assert tasks["validate"]["inputs"]["parameters"]["champion"]["taskOutputParameter"] == {
-        "producerTask": "look",
-        "outputParameterKey": "champion",
-    }
-    for step, found in (("evaluate", "champion"), ("publish", "line")):
+    for step, found in (
+        ("ingest", "data"),
+        ("ingest", "source_state"),
+        ("ingest", "code_version"),
+        ("transform", "data"),
+        ("validate", "champion"),
+        ("evaluate", "champion"),
+        ("publish", "line"),
+    ):
         given = tasks[step]["inputs"]["parameters"][found]
         assert given == {"componentInputParameter": f"pipelinechannel--look-{found}"}
 
