@@ -7,7 +7,8 @@ parameters (Rabiner 1989; with priors that is the largest posterior). Or by grad
 gradient of log p(x) is that of the expected complete log-likelihood, so no derivative passes the recursions.
 Or from tags: each tag is a state, and counting is learning.
 
-The parts: hmm_recursions, hmm_programs (compiled), hmm_emissions, hmm_gaussian, hmm_structure.
+The parts: hmm_recursions, hmm_programs (compiled), hmm_emissions and the three it names, hmm_structure, hmm_candidate,
+hmm_inputs.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from keras_models.config import FamilyConfig
 from keras_models.markov import hmm_programs as programs
 from keras_models.markov import hmm_structure as structure
 from keras_models.markov.hmm_candidate import Candidate, counts_of_tags
-from keras_models.markov.hmm_emissions import invert
 from keras_models.markov.hmm_inputs import PARTIAL, checked, emission_of, partial_steps, sequences, states_of
+from keras_models.markov.hmm_structure import walked
 
 
 class Config(FamilyConfig):
@@ -259,7 +260,7 @@ class HiddenMarkovModel(GenerativeModel):
         """p(state_t | x) `[B, T, K]`; 0 behind the end and where x is impossible. Raises as log_prob."""
         return self._run(programs.smooth_states, x, length, mask)
 
-    def tag(self, x: Any, length: Any = None) -> Any:
+    def tag(self, x: Any, length: Any = None) -> np.ndarray:
         """The tags of the likeliest path, int32 `[B, T]`, 0 behind the end. Raises as log_prob.
 
         Raises:
@@ -267,7 +268,7 @@ class HiddenMarkovModel(GenerativeModel):
         """
         if self.config.learner != "tags":
             raise TypeError("this model did not learn from tags: set model.config.learner to 'tags'")
-        return tf.maximum(self.decode_states(x, length)[0], 0)
+        return np.maximum(self.decode_states(x, length)[0], 0)
 
     def draw(self, n: int, condition: Any, seed: tf.Tensor) -> tf.Tensor:
         """See GenerativeModel.draw."""
@@ -311,18 +312,8 @@ class HiddenMarkovModel(GenerativeModel):
     def _onward(self, belief: Any, steps: int, seed: tf.Tensor) -> tf.Tensor:
         """x `[n, steps, ...]` drawn from where the first state has distribution `belief` `[n, K]`."""
         _, transition, *rest = self.candidates[0].values()
-        cumulative = tf.cumsum(transition, axis=-1)
         seeds = tf.random.split(seed)
-        noise = tf.random.stateless_uniform((steps, tf.shape(belief)[0]), seeds[0], dtype=tf.float64)
-
-        def step(t: Any, rows: Any, states: Any) -> tuple[Any, Any, Any]:
-            state = invert(rows, noise[t])
-            return t + 1, tf.gather(cumulative, state), states.write(t, state)
-
-        states = tf.TensorArray(tf.int32, steps, element_shape=(belief.shape[0],))
-        loop = (0, tf.cumsum(belief, axis=-1), states)
-        *_, states = tf.while_loop(lambda t, *_: t < steps, step, loop)
-        rows = tf.transpose(states.stack()) // self.chain.tie
+        rows = walked(transition, belief, steps, seeds[0]) // self.chain.tie
         return self.chain.emission.draw(tuple(rest), rows, seeds[1])
 
     def _run(self, program: Any, x: Any, length: Any, mask: Any) -> Any:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_models.markov.hmm_emissions import Bernoulli, Categorical, Emission, Poisson
-from keras_models.markov.hmm_gaussian import FullGaussian, Gaussian, GaussianMixture
+from keras_models.markov.hmm_discrete import Bernoulli, Categorical, Poisson
+from keras_models.markov.hmm_emissions import Emission
+from keras_models.markov.hmm_gaussian import FullGaussian, Gaussian
+from keras_models.markov.hmm_mixture import GaussianMixture
 from keras_models.spec import Spec
 
 PARTIAL = (
@@ -73,7 +75,7 @@ def checked(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, An
         ValueError: shapes that do not fit each other, a length that is not in 1..T, or steps of which some
             channels are missing that full_gaussian needs.
     """
-    x = tf.convert_to_tensor(x)
+    x = _one_array(x)
     wide = not isinstance(emission, Categorical)
     told = f"[B, T, {emission.size}]" if wide else "[B, T]"
     rows = x.shape[:1] if length is None else np.shape(length)
@@ -90,6 +92,19 @@ def checked(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, An
         if outside:
             raise ValueError(f"every length is in 1..{x.shape[1]}, and one is {outside[0]}")
     return x, mask, length
+
+
+def _one_array(x: Any) -> Any:
+    """x as a tensor."""
+    if tf.is_tensor(x):
+        return x
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(
+            "x is one array: rows of unequal length are padded, and `length` says how long each is"
+        ) from error
+    return tf.convert_to_tensor(x)
 
 
 def partial_steps(emission: Emission, mask: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is allowed in a hidden Markov model, first parameters, the M-step of the chain, and the order of states."""
+"""The chain of a hidden Markov model: what is allowed, first parameters, M-step, random walks, order of states."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_models.markov.hmm_emissions import Arrays, Emission, to_rows
+from keras_models.markov.hmm_emissions import Arrays, Emission, invert, to_rows
 
 
 def allowed(states: int, structure: str, jump: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +50,21 @@ def begun(emission: Emission, x: Any, mask: Any, length: Any, seed: tuple[int, i
     steps = tf.maximum(tf.reduce_sum(tf.cast(tf.equal(whole, tf.reduce_max(whole)), tf.int32)), 1)
     picks = mean + tf.gather(away, tf.gather(order, tf.range(emission.rows) % steps))
     return emission.begin(mean, variance, picks)
+
+
+def walked(transition: Any, belief: Any, steps: int, seed: Any) -> Any:
+    """States int32 `[n, steps]`, drawn from where the first has distribution `belief` `[n, K]`."""
+    cumulative = tf.cumsum(transition, axis=-1)
+    noise = tf.random.stateless_uniform((steps, tf.shape(belief)[0]), seed, dtype=tf.float64)
+
+    def step(t: Any, rows: Any, states: Any) -> tuple[Any, Any, Any]:
+        state = invert(rows, noise[t])
+        return t + 1, tf.gather(cumulative, state), states.write(t, state)
+
+    states = tf.TensorArray(tf.int32, steps, element_shape=(belief.shape[0],))
+    loop = (0, tf.cumsum(belief, axis=-1), states)
+    *_, states = tf.while_loop(lambda t, *_: t < steps, step, loop)
+    return tf.transpose(states.stack())
 
 
 def stationary(transition: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from keras_models.base import Batch, GenerativeModel
 from keras_models.config import FamilyConfig
+from keras_models.markov.chain_inputs import fitting, known
 from keras_models.sequence.decoding import Choice, choose
 
 NONE = np.iinfo(np.int64).max  # an empty place of a table, behind all others
@@ -160,7 +161,7 @@ class MarkovChain(GenerativeModel):
             ValueError: shapes that do not fit, a length that is not in 1..L, a symbol that is none.
         """
         if tf.executing_eagerly():
-            x, length = self._fitting(x, length)
+            x, length = fitting(x, length, self.spec.vocabulary)
         return self._log_prob_jit(*self._checked_tokens(x, length))
 
     @tf.function(reduce_retracing=True)
@@ -212,12 +213,12 @@ class MarkovChain(GenerativeModel):
         Raises:
             ValueError: a symbol that the model does not know.
         """
-        known = self._known(context, "context").tolist()
+        given = known(context, "context", self.spec.vocabulary).tolist()
         v = self.spec.vocabulary
         p = np.full(v, 1 / v)
-        for k in range(1, min(self.config.order, len(known)) + 2):
+        for k in range(1, min(self.config.order, len(given)) + 2):
             number = 0
-            for symbol in known[len(known) - k + 1 :]:
+            for symbol in given[len(given) - k + 1 :]:
                 number = number * v + symbol
             keys = np.asarray(self.keys[k - 1])
             first, last = np.searchsorted(keys, [number * v, number * v + v])
@@ -247,7 +248,9 @@ class MarkovChain(GenerativeModel):
         if n < 1:
             raise ValueError(f"at least 1 symbol is completed, and {n} were asked for")
         choice = Choice(temperature, top_k, top_p)
-        texts = [self._known(prompt, f"prompt {number}") for number, prompt in enumerate(prompts)]
+        texts = [
+            known(prompt, f"prompt {number}", self.spec.vocabulary) for number, prompt in enumerate(prompts)
+        ]
         for number, begin in enumerate(texts):
             noise = np.random.default_rng((seed, number)).random(n, np.float32)
             text = begin.tolist()
@@ -290,34 +293,6 @@ class MarkovChain(GenerativeModel):
 
         _, x = tf.while_loop(lambda t, _: t < steps, step, (0, x), maximum_iterations=steps)
         return x
-
-    def _known(self, symbols: Sequence[int], name: str) -> np.ndarray:
-        array = np.asarray(symbols, np.int64).reshape(-1)
-        unknown = np.flatnonzero((array < 0) | (array >= self.spec.vocabulary))
-        if len(unknown):
-            raise ValueError(
-                f"{name}: symbol {array[unknown[0]]} at place {unknown[0]} is none of the "
-                f"{self.spec.vocabulary} that the model knows"
-            )
-        return array
-
-    def _fitting(self, x: Any, length: Any) -> tuple[np.ndarray, np.ndarray]:
-        try:
-            x = np.asarray(x)
-        except ValueError as error:
-            raise ValueError(
-                "x is [B, L]: rows of unequal length are padded, and `length` says how long"
-            ) from error
-        length = np.full(len(x), x.shape[-1]) if length is None else np.asarray(length)
-        if x.ndim != 2 or x.dtype.kind not in "iu" or length.shape != x.shape[:1]:
-            raise ValueError(
-                f"x is whole numbers [B, L] and length [B], and they are {x.dtype} {x.shape} and {length.shape}"
-            )
-        if np.any((length < 1) | (length > x.shape[1])):
-            raise ValueError(f"every length is in 1..{x.shape[1]}, and one is not")
-        for row, end in enumerate(length.tolist()):
-            self._known(x[row, :end], f"row {row}")
-        return x, length
 
     def _checked_tokens(self, x: Any, length: Any) -> tuple[tf.Tensor, tf.Tensor]:
         x = tf.cast(x, tf.int32)

@@ -14,7 +14,7 @@ from keras.callbacks import LambdaCallback
 
 from keras_models import build, describe
 from keras_models.markov import hmm_programs
-from keras_models.markov.hmm_emissions import Categorical
+from keras_models.markov.hmm_discrete import Categorical
 from keras_models.spec import Spec
 from tests.contract import Contract
 
@@ -292,6 +292,16 @@ def test_wrong_input_is_refused_by_name():
         make().log_prob(np.zeros(4, np.int32))
     with pytest.raises(ValueError, match=r"length \[B\]"):
         make().log_prob(EVERY_FOUR, np.array([4, 4]))
+    with pytest.raises(ValueError, match="rows of unequal length are padded"):
+        make().log_prob([[0, 1, 1, 0], [0, 1]])
+    with pytest.raises(TypeError, match="did not learn from tags"):
+        make().tag(EVERY_FOUR)
+    with pytest.raises(ValueError, match="data have no tags"):
+        make(learner="tags")
+    with pytest.raises(ValueError, match="tie 2 does not divide the 3 states"):
+        make(states=3, tie=2)
+    with pytest.raises(ValueError, match="number of samples is at least 1"):
+        make().sample(0)
     for bad in (0, 5):
         with pytest.raises(ValueError, match=rf"in 1..4, and one is {bad}"):
             make().decode_states(EVERY_FOUR[:2], np.array([4, bad]))
