@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from components.errors import ConfigError, ResourceError
-from components.replicas import average_gradients, mark, own_stream
+from components.replicas import add_over_devices, average_gradients, mark, own_stream
 
 CLUSTER = "TF_CONFIG"
 LOST = re.compile(
@@ -59,6 +59,10 @@ class Devices:
             return
         for optimizer in model.optimizers():
             average_gradients(optimizer)
+        means = {id(variable) for metric in model.metrics for variable in metric.variables}
+        for variable in model.training_state():
+            if variable.aggregation == "sum" and id(variable) not in means:
+                add_over_devices(variable)
         for layer in model._flatten_layers():
             if hasattr(layer, "synchronized"):  # batch normalisation
                 layer.synchronized = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+PRIME = 65521
 OWN_STREAM = 7919  # added to a seed, times the device's number
 
 
@@ -30,6 +31,14 @@ def average_gradients(optimizer: Any) -> None:
     optimizer._all_reduce_sum_gradients = lambda pairs: pairs
 
 
+def add_over_devices(variable: Any) -> None:
+    """What each device adds to a variable that is a sum over devices is added once.
+
+    Keras reads, adds and assigns, which adds up what was there before as well.
+    """
+    variable.assign_add = variable.value.assign_add
+
+
 def own_stream(generator: Any) -> None:
     """Each device draws other noise; the first draws what one device alone would."""
     import tensorflow as tf
@@ -51,5 +60,8 @@ def mark(value: Any) -> Any:
     """A number that tells arrays apart, `[]` float64: a sum in which each place has its own weight."""
     import tensorflow as tf
 
+    value = tf.convert_to_tensor(value)
+    if value.dtype.is_integer:  # of any size: a large one must not hide a small difference
+        value = tf.math.floormod(tf.cast(value, tf.int64), PRIME)
     flat = tf.reshape(tf.cast(value, tf.float64), [-1])
     return tf.reduce_sum(flat * tf.cos(tf.cast(tf.range(tf.size(flat)), tf.float64)))

@@ -19,6 +19,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "hmm": {"states": 3},
     "normal": {},
     "naive_bayes": {},
+    "markov_chain": {"order": 1},
 }
 
 
