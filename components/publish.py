@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from components.artifact_roots import send_bundle
 from components.artifacts import read_json, reading, write_json, writing
 from components.bundle import reproduce_golden, write_bundle
 from components.errors import GateRefused
@@ -41,6 +42,7 @@ def publish(model: Path, evaluation: Path, home: Path, name: str, out: Path, key
     registry = Registry(home)
     bundle = _published(registry, name, facts["digest"]) or _new_bundle(registry, model, evaluation, name)
     sign(bundle, registry.home)
+    send_bundle(bundle)
     version = registry.register(name, bundle, measured, read_json(model / "provenance.json"), key)
     baseline = _baseline(registry, name, measured)
     refused = _rolled_back(registry, version, measured)

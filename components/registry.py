@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from components import entries, tracking
+from components.artifact_roots import artifact_root, fetch_bundle
 from components.artifacts import read_json
 from components.bundle import check_bundle, load_bundle
 from components.errors import ConfigError, IntegrityError, RegistryError, did_you_mean
@@ -129,6 +130,8 @@ class Registry:
         name, number = check_name(match["name"]), match["version"]
         alias = match["alias"] or CHAMPION
         found = self._by_number(name, int(number)) if number else self._by_alias(name, alias)
+        if found is not None and not found.bundle_path.is_dir() and artifact_root():
+            return replace(found, bundle_path=fetch_bundle(found.digest, self.bundles))
         if found is not None:
             return found
         models = () if self._empty else [model.name for model in self._pages("search_registered_models")]

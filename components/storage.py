@@ -11,6 +11,7 @@ import logging
 import os
 import posixpath
 import re
+import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
+from components.artifacts import explain_os_error
 from components.errors import ConfigError, DataError
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS, of someone who may "
     "read it"
 )
+PIECE = 8 << 20  # bytes copied at a time
 REACH_SECONDS = 10  # for a server's answer, before anything is asked of it
 
 
@@ -138,6 +141,34 @@ def opened(path: str) -> BinaryIO:
     return _asked(path, lambda: _filesystems(path).open(path, compression_type=raw))
 
 
+def put(source: Path, path: str) -> None:
+    """Copies a file of this machine to `path`; what was there is replaced.
+
+    Raises:
+        DataError, ConfigError: a store that cannot be reached or written. ResourceError: a local disk.
+    """
+    if is_remote(path):
+        _asked(path, lambda: _put(source, path), "written")
+        return
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, beside)
+        os.replace(beside, target)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise explain_os_error(error, target) from error
+
+
+def _put(source: Path, path: str) -> None:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    raw = CompressionTypes.UNCOMPRESSED
+    with source.open("rb") as stream, _filesystems(path).create(path, compression_type=raw) as there:
+        shutil.copyfileobj(stream, there, PIECE)
+
+
 def relative(path: str, root: str) -> str:
     """`path` as seen from `root`, with slashes."""
     if is_remote(path):
@@ -176,7 +207,7 @@ def _filesystems(path: str) -> Any:
     return FileSystems
 
 
-def _asked(path: str, ask: Callable[[], T]) -> T:
+def _asked(path: str, ask: Callable[[], T], done: str = "read") -> T:
     """What Beam answers; its errors as one sentence."""
     try:
         return ask()
@@ -194,7 +225,7 @@ def _asked(path: str, ask: Callable[[], T]) -> T:
             raise DataError(f"'{path}': the store says no ({_short(said)}): {CREDENTIALS}") from error
         if "404" in said or "not found" in lower or "nosuch" in lower.replace(" ", ""):
             raise DataError(f"'{path}': there is no such bucket, file or folder ({_short(said)})") from error
-        raise DataError(f"'{path}' cannot be read: {_short(said)}") from error
+        raise DataError(f"'{path}' cannot be {done}: {_short(said)}") from error
 
 
 def _short(said: str) -> str:

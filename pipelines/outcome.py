@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from components.artifact_roots import send_run
 from components.artifacts import read_json, write_json
 from components.errors import DataError, GateRefused, MozartError, NothingToDo, RegistryError
 from components.notify import notify
@@ -74,6 +75,8 @@ def write_outcome(done: Run, console: Console) -> None:
         _write_facts(done)
         if not isinstance(done.error, NothingToDo):  # the last page is still the last
             _write_page(done)
+        assert done.folder is not None
+        send_run(done.folder)
     except Exception as error:
         known = disk_error(error) if isinstance(error, OSError) else error
         reason = f"no report was written: {known or error}"
