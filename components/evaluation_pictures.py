@@ -8,6 +8,7 @@ evaluation/
                        originals, reconstructions [16]: where the model reconstructs
                        interpolations [6, 9], traversals [6, 9], traversed [6]: where it has latents
   reconstructions.png  interpolations.png  traversals.png   the same as grids
+  forecasts.png  residuals.png   of series (components.series_pictures)
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ def write_pictures(folder: Path, data: Examples, judge: Any, model: Any, samples
         if hasattr(model, "latents") and hasattr(model, "decode"):
             arrays |= latent_pictures(model, judge.settings.seed)
         _save_grids(arrays, folder)
+    if data.spec.kind == "series":
+        from components.series_pictures import write_series_pictures
+
+        write_series_pictures(folder, model, data, judge.settings)
     np.savez(folder / "pictures.npz", **arrays)
 
 

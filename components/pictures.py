@@ -12,7 +12,7 @@ PICTURE_BYTES = 150_000  # a larger picture is made smaller: the page stays belo
 TEXT_CHARACTERS = 1_200  # of samples, and as many of real text
 
 
-PARTS = ("samples", "real", "reconstructions", "interpolations", "traversals")
+PARTS = ("samples", "real", "reconstructions", "interpolations", "traversals", "forecasts", "residuals")
 
 
 def show(evaluation: Path) -> dict[str, Any]:

@@ -238,7 +238,8 @@ def _value(
     regressors: Any,
     there: Any,
 ) -> tuple[Any, Any]:
-    rows, (steps, channels), size = tf.shape(x)[0], x.shape[1:], polynomials.size
+    rows = x.shape[0] or tf.shape(x)[0]
+    (steps, channels), size = x.shape[1:], polynomials.size
     own = tf.reshape(trial[:, size:], (-1, channels, trial.shape[1] - size))
     own = tf.reduce_sum(scale[None] * own[:, :, None], -1) + origin[None]
     beta, log_variance = own[..., :-1], own[..., -1]  # [S, C, k], [S, C]
@@ -248,7 +249,8 @@ def _value(
 
     def spread(coefficients: Any) -> Any:
         apart = tf.reshape(coefficients, (coefficients.shape[0], starts, 1, channels))
-        return tf.reshape(tf.tile(apart, (1, 1, rows, 1)), (coefficients.shape[0], -1))
+        wide = tf.tile(apart, (1, 1, rows, 1))
+        return tf.reshape(wide, (coefficients.shape[0], starts * rows * channels))
 
     process = process._replace(ar=spread(process.ar), ma=spread(process.ma))
     eta = tf.reshape(eta, (-1, steps, channels))

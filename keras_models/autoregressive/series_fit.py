@@ -17,7 +17,7 @@ from keras_models.autoregressive.panel_optimizer import UNKNOWN, minimised, padd
 from keras_models.autoregressive.stationarity import invertible, product, stationary
 from keras_models.autoregressive.whitening import whitened
 
-AT_ONCE = 512  # series in one call
+AT_ONCE = 128  # searches in one call: what a call keeps for its gradient stays in cache
 STARTS = ((0.05, 0.05), (2.0, -2.0), (-2.0, 2.0))  # of autoregressions and of moving averages
 FLAT = 1e-20  # squares left, of the series' own, at which a series never changes
 

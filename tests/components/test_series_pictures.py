@@ -11,7 +11,7 @@ from PIL import Image
 
 from components.errors import ConfigError, DataError
 from components.series_forecasts import HEADER, forecasts, histories, write_forecasts
-from components.series_pictures import QUANTILES, write_forecast, write_residuals
+from components.series_pictures import QUANTILES, write_forecast, write_residuals, write_series_pictures
 
 ENCODING = {
     "channels": ["value"],
@@ -123,3 +123,34 @@ def test_residuals_with_gaps_and_without_any_are_drawn(tmp_path, season):
     x[0, 5:20], x[:, :, 1] = np.nan, np.nan
     write_residuals(tmp_path / "residuals.png", x, ["seen", "never seen"], season)
     assert Image.open(tmp_path / "residuals.png").height > 300
+
+
+class Held:
+    """Examples of one series: six steps of context, and two of the split's own."""
+
+    spec = SimpleNamespace(shape=(8, 1))
+    encoding = ENCODING | {"log": False}
+
+    def arrays(self, split, limit=None):
+        x = np.random.default_rng(0).normal(size=(6, 8, 1)).astype(np.float32)
+        whole = np.full(6, 8, np.int32)
+        about = {"length": whole, "context": whole - 2, "series": np.ones(6, np.int32)}
+        return {"x": x, "mask": np.ones_like(x), **about}
+
+
+class Knowing(Drawn):
+    """Draws, and has residuals."""
+
+    def residuals(self, x, length=None, mask=None):
+        assert mask is not None
+        return np.diff(x, axis=1, prepend=np.nan)
+
+
+@pytest.mark.parametrize(
+    ("model", "written"),
+    [(Knowing(), {"forecasts.png", "residuals.png"}), (Drawn(), {"forecasts.png"}), (object(), set())],
+)
+def test_an_evaluation_shows_what_the_model_has(tmp_path, model, written):
+    settings = SimpleNamespace(horizon=0.25, seed=0, season=1)
+    write_series_pictures(tmp_path, model, Held(), settings)
+    assert {file.name for file in tmp_path.iterdir()} == written
