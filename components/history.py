@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from components.journal import append_line, read_lines
+from components.patience import held
 from components.provenance import now
 
-LOCK_SECONDS = 60
 JUDGED = ("published", "refused")
 
 
@@ -33,10 +33,7 @@ class History:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Adds how a run ended; several runs may at once."""
-        from filelock import FileLock
-
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.file.with_suffix(".lock"), timeout=LOCK_SECONDS):
+        with held(self.file.with_suffix(".lock")):
             append_line(self.file, {"time": now(), **entry})
 
     def entries(self, name: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,6 +27,7 @@ from components.artifacts import read_json
 from components.bundle import check_bundle, load_bundle
 from components.errors import ConfigError, IntegrityError, RegistryError, did_you_mean
 from components.home import home as default_home
+from components.patience import held
 from components.promotions import Promotions
 
 if TYPE_CHECKING:
@@ -177,7 +179,7 @@ class Registry:
         check_bundle(bundle)
         facts = read_json(bundle / "model.json")
         self.prepare()
-        with self._lock:
+        with self._lock():
             found = self.find(name, facts["digest"])
             if found is not None:
                 return found
@@ -193,7 +195,7 @@ class Registry:
             IntegrityError: the version's bundle is not what was published.
             RegistryError, ResourceError: the registry cannot be reached or written.
         """
-        with self._lock:
+        with self._lock():
             current = self.champion(version.name)
             number = current.version if current else None
             if number == version.version:
@@ -213,7 +215,7 @@ class Registry:
             ConfigError: a name that cannot be.
             RegistryError: there is no earlier champion, or its bundle is damaged.
         """
-        with self._lock:
+        with self._lock():
             current = self.resolve(check_name(name))
             number = self.promotions.previous(name, current.version)
             if number is None:
@@ -243,13 +245,9 @@ class Registry:
     def _client(self) -> Any:
         return tracking.connect(self.uri)
 
-    @cached_property
-    def _lock(self) -> Any:
+    def _lock(self) -> AbstractContextManager[None]:
         """Serialises this home's writers; released by the system when its holder dies."""
-        from filelock import FileLock
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder / "registry.lock", timeout=tracking.LOCK_SECONDS)
+        return held(self.folder / "registry.lock")
 
     def _pages(self, search: str) -> list[Any]:
         """All results of a paged search."""
