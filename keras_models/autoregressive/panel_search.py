@@ -119,8 +119,8 @@ class PanelSearch:
         for weight, value in zip(weights, whole, strict=True):
             assign(weight, value)
         size = self.polynomials.size
-        process = self.polynomials.process(tf.constant(whole[0].reshape(-1, size).T))
         if size:
+            process = self.polynomials.process(tf.constant(whole[0].reshape(-1, size).T))
             assign(model.ar, tf.reshape(tf.transpose(process.ar), model.ar.shape))
             assign(model.ma, tf.reshape(tf.transpose(process.ma), model.ma.shape))
         model.tell_failures(estimated, np.zeros_like(estimated))

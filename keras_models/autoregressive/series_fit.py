@@ -168,7 +168,7 @@ def _fitted_alike(
     careful: bool,
 ) -> tuple[np.ndarray, ...]:
     searches, count, size = start.shape
-    known, flat = there.astype(np.float64), free.reshape(-1, size)
+    known, flat = there.astype(np.float64), free.reshape(searches * count, size)
 
     def evaluate(trial: np.ndarray, problem: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = problem % count

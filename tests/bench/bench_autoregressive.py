@@ -35,7 +35,7 @@ CASES = {
 FEW = {  # series of a peer's turn
     ("ar", "numpy"): 200,
     ("ar", "statsmodels"): 40,
-    ("arima", "statsforecast"): 100,
+    ("arima", "statsforecast"): 500,
     ("arima", "statsmodels"): 4,
     ("sarima", "statsforecast"): 8,
     ("sarima", "statsmodels"): 1,

@@ -192,6 +192,7 @@ def test_a_series_in_two_windows_is_refused_for_a_panel():
         learn(model, batch_of(x, series=np.array([1, 1], np.int32)))
 
 
+@pytest.mark.slow
 def test_chosen_order_is_the_one_of_lowest_aicc(golden):
     """A grid in one program: what is chosen is the best of the orders fitted one by one."""
     x = golden["sunspots"][:120]
@@ -209,3 +210,10 @@ def test_chosen_order_is_the_one_of_lowest_aicc(golden):
         alone[p, q] = float(model.aicc()[1, 0])
     assert chosen[False][0] == min(alone, key=alone.get)
     np.testing.assert_allclose(chosen[False][1], min(alone.values()), rtol=1e-6)
+
+
+def test_a_panel_of_random_walks_has_nothing_to_search():
+    x = np.random.default_rng(0).normal(size=(2, 30)).cumsum(1)
+    model = make("arima", 30, series=2, order=(0, 1, 0), pooled=False)
+    learn(model, batch_of(x))
+    np.testing.assert_allclose(model.variance.numpy()[1:, 0], np.square(np.diff(x, axis=1)).mean(1))
