@@ -133,8 +133,8 @@ def write_residuals(out: Path, residuals: np.ndarray, channels: Sequence[str], s
         row[2].fill_between(
             place, *(sign / np.sqrt(np.maximum(pairs, 1)) for sign in (-1.96, 1.96)), alpha=0.15
         )
-        statistic, p = ljung_box(own, lags)
-        said = f": Ljung–Box {statistic:.1f}, p = {p:.2g}" if np.isfinite(p) else ""
+        _, p = ljung_box(own, lags)
+        said = f": Ljung–Box p = {p:.2g}" if np.isfinite(p) else ""
         row[2].set_title(f"autocorrelation{said}", loc="left", fontsize=8)
     figure.savefig(out, format="png", metadata={"Software": None})
 
