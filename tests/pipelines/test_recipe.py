@@ -157,7 +157,7 @@ def test_the_sentences(small):
     assert said("data.read.resize=1") == "data.read.resize: 1 is below the smallest value 4"
     assert said("train=3") == "train: 3 is given where the recipe needs: group of settings"
     assert said("evaluate.floors=[{config: {}}]").startswith("evaluate.floors.0.family: missing")
-    assert said("evaluate.floors=[{family: vea}]").endswith("unknown family 'vea' — did you mean 'vae'?")
+    assert said("evaluate.floors=[{family: vaee}]").endswith("unknown family 'vaee' — did you mean 'vae'?")
     assert said("evaluate.floors=[{family: normal, config: {ridge: 2}}]").startswith(
         "evaluate.floors.0.config.ridge"
     )
@@ -165,9 +165,9 @@ def test_the_sentences(small):
 
 
 def test_a_family_that_does_not_learn_this_kind_of_data_is_refused_by_both_names(small):
-    assert "'hmm' learns tokens data, and data.source gives image" in problem(small, "model.family=hmm")
+    assert "'hmm' learns tokens and roll and series data, and data.source gives image" in problem(small, "model.family=hmm")
     floor = problem(small, "evaluate.floors=[{family: hmm}]")
-    assert "evaluate.floors.0.family: 'hmm' learns tokens data" in floor
+    assert "evaluate.floors.0.family: 'hmm' learns tokens and roll and series data" in floor
 
 
 def test_all_problems_are_told_at_once_one_a_line(small):
