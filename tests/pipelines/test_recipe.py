@@ -165,7 +165,9 @@ def test_the_sentences(small):
 
 
 def test_a_family_that_does_not_learn_this_kind_of_data_is_refused_by_both_names(small):
-    assert "'hmm' learns tokens and roll and series data, and data.source gives image" in problem(small, "model.family=hmm")
+    assert "'hmm' learns tokens and roll and series data, and data.source gives image" in problem(
+        small, "model.family=hmm"
+    )
     floor = problem(small, "evaluate.floors=[{family: hmm}]")
     assert "evaluate.floors.0.family: 'hmm' learns tokens and roll and series data" in floor
 
