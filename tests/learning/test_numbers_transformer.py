@@ -13,7 +13,7 @@ from tests.learning.number_words import words, write
 
 pytestmark = pytest.mark.slow
 
-LEAST = 0.9  # a training of ten epochs had 0.96
+LEAST = 0.95  # one seed had 0.993
 CONTROL = 0.05  # a number has one chance in some thousands
 
 
