@@ -52,6 +52,9 @@ def fit(
         model.compile(steps_per_execution=at_once)
     devices.prepare(model)
     watch = _Watch(model, settings, steps, at_once, snapshots, devices)
+    if watch.step % at_once:  # a snapshot of several devices, which take one step in a call
+        watch.at_once = math.gcd(at_once, watch.step)
+        model.compile(steps_per_execution=watch.at_once)
     callbacks: list[keras.callbacks.Callback] = [watch]
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard), write_graph=False))
