@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ ENDINGS = {
     "drifted": (DataError, "refused"),
     "worse": (GateRefused, "refused"),
 }
+
+
+@pytest.fixture(autouse=True)
+def _not_compiled() -> Iterator[None]:
+    """A new model each night would be compiled each night, which takes longer than it learns."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def history(nights: Nights) -> list[dict[str, Any]]:
