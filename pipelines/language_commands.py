@@ -17,7 +17,7 @@ Model = Annotated[
 ]
 Texts = Annotated[list[str], typer.Option("--text", help="may be repeated")]
 DOES = {
-    "complete": ("completes text", "gpt, lstm, gru and rnn do"),
+    "complete": ("completes text", "gpt, lstm, gru, rnn and markov_chain do"),
     "translate": ("translates text", "transformer does"),
     "fill": ("fills in blanks", "masked_lm does"),
     "tag": ("tags words", "hmm does, with model.config.learner 'tags'"),
