@@ -41,6 +41,10 @@ def questions(
     model: GenerativeModel, signatures: dict[str, Any], data: dict[str, np.ndarray]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Signature → its inputs."""
+    data = {
+        "mask": np.ones_like(data["x"], np.float32),
+        **data,
+    }  # where nothing is missing, it may be left out
     asked: dict[str, dict[str, np.ndarray]] = {}
     for name, signature in signatures.items():
         if name == "sample":
