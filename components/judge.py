@@ -15,7 +15,7 @@ import numpy as np
 
 from components.examples import Examples
 from components.metrics.intervals import mean
-from components.metrics.likelihood import token_likelihood
+from components.metrics.likelihood import nats_per, token_likelihood
 from components.settings import EvaluateSettings
 from components.yardsticks import Judged, Metrics, yardstick_of
 from keras_models.base import GenerativeModel
@@ -135,6 +135,8 @@ class Judge:
                     "nats": mean(nats),
                     "bits_per_dim": mean(nats).scaled(1 / (self.spec.dimensions * math.log(2))),
                 }
+                if self.spec.kind == "roll":
+                    found["nats_per_step"] = nats_per(nats, data["length"][rows])
             else:
                 length = data["length"][rows]
                 found = token_likelihood(nats, length, None if sizes is None else sizes[rows])

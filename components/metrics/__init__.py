@@ -111,6 +111,9 @@ METRICS: dict[str, Metric] = {
         likelihood=True,
     ),
     "bits_per_dim": Metric("lower", "negative log-likelihood per entry, in bits", likelihood=True),
+    "nats_per_step": Metric(
+        "lower", "negative log-likelihood per time step of a piano roll", ("music",), likelihood=True
+    ),
     "bits_per_token": Metric("lower", "negative log-likelihood per token, in bits", TOKENS, likelihood=True),
     "bits_per_byte": Metric(
         "lower",

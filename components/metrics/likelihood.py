@@ -172,7 +172,7 @@ def token_likelihood(
     Raises:
         DataError: no rows, or a sum of tokens or bytes that is not positive.
     """
-    per_token = _ratio(nats, tokens)
+    per_token = nats_per(nats, tokens)
     found = {"bits_per_token": per_token.scaled(1 / math.log(2))}
     found["perplexity"] = replace(
         per_token,
@@ -183,18 +183,23 @@ def token_likelihood(
         without=tuple(perplexity(value, 1) for value in per_token.without),
     )
     if utf8_bytes is not None:
-        found["bits_per_byte"] = _ratio(nats, utf8_bytes).scaled(1 / math.log(2))
+        found["bits_per_byte"] = nats_per(nats, utf8_bytes).scaled(1 / math.log(2))
     return found
 
 
-def _ratio(above: np.ndarray, below: np.ndarray) -> Estimate:
-    """Σ above / Σ below with a jackknife over shards of rows, or over the rows where they are few."""
-    above, below = (np.asarray(part, np.float64).ravel() for part in (above, below))
-    found = intervals.ratio(above, below)
-    rest = below.sum() - below
-    if not 2 <= len(above) < 2 * SHARDS or not (rest > 0).all():
+def nats_per(nats: np.ndarray, units: np.ndarray) -> Estimate:
+    """Σ nats / Σ units, both `[n]` (time steps, tokens, bytes of each row), with a jackknife over shards of
+    rows, or over the rows where they are few.
+
+    Raises:
+        DataError: no rows, or a sum of units that is not positive.
+    """
+    nats, units = (np.asarray(part, np.float64).ravel() for part in (nats, units))
+    found = intervals.ratio(nats, units)
+    rest = units.sum() - units
+    if not 2 <= len(nats) < 2 * SHARDS or not (rest > 0).all():
         return found
-    return intervals.jackknife(found.plain, (above.sum() - above) / rest)
+    return intervals.jackknife(found.plain, (nats.sum() - nats) / rest)
 
 
 def _weights(log_weights: np.ndarray) -> np.ndarray:

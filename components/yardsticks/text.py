@@ -62,9 +62,11 @@ class Yardstick(Base):
     def _unknown(self, tokens: Sequences) -> float:
         """The share of tokens that stand for what the training split lacks."""
         unit = unit_of(self.encoding)
-        if not isinstance(unit, Words | Characters):
+        if not isinstance(unit, Words | Characters) or not len(tokens.tokens):
             return 0.0
-        return float((tokens.tokens == 0).mean()) if len(tokens.tokens) else 0.0
+        if isinstance(unit, Words):
+            return float((~unit.spelt(tokens.tokens)).mean())
+        return float((tokens.tokens == 0).mean())
 
     def _sequences(self, split: str) -> Sequences:
         return Sequences.of(self.data[split]["x"], self.data[split]["length"])
