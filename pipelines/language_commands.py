@@ -113,9 +113,9 @@ def tag(model: Model, text: Texts) -> None:
         what = "it learnt from text without tags" if not names else "--text is empty: give a sentence"
         raise ConfigError(f"model '{model}': {what}")
     x, lengths = padded([opened.unit.of_words(words) for words in sentences])
-    found = opened.asked(x, lengths).numpy()
+    found = opened.asked(x, lengths)
     for words, row in zip(sentences, found, strict=True):
-        marks = row[: len(words)].tolist()
+        marks = [int(mark) for mark in row[: len(words)]]
         typer.echo(" ".join(f"{word}/{names[mark]}" for word, mark in zip(words, marks, strict=True)))
 
 
