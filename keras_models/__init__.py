@@ -31,6 +31,9 @@ TASKS = (
     "reconstruct",
     "decode_states",
     "forecast",
+    "complete",
+    "fill",
+    "tag",
     "translate",
     "predict_rating",
     "as_tfp",
@@ -71,7 +74,7 @@ def describe(name: str) -> Description:
     model = _model_class(tree)
     facts: dict[str, Any] = {"kinds": (), "likelihood": "none", "measure": "", "paper": ""}
     facts |= {key: value for key, value in _constants(model).items() if key in facts}
-    methods = {node.name for node in model.body if isinstance(node, ast.FunctionDef)} | {"sample"}
+    methods = _methods(tree, model) | {"sample"}
     return Description(
         name=name,
         school=file.parent.name,
@@ -80,6 +83,23 @@ def describe(name: str) -> Description:
         config=_read_config(name, tree),
         **facts,
     )
+
+
+def _methods(tree: ast.Module, model: ast.ClassDef) -> set[str]:
+    """The methods of a class and of the bases that it shares with other families, by their sources."""
+    found = {node.name for node in model.body if isinstance(node, ast.FunctionDef)}
+    bases = {base.id for base in model.bases if isinstance(base, ast.Name)}
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom) or node.module in (None, "keras_models.base"):
+            continue
+        shared = bases & {alias.name for alias in node.names}
+        if shared and str(node.module).startswith("keras_models."):
+            file = ROOT.parent / f"{str(node.module).replace('.', '/')}.py"
+            other = ast.parse(file.read_text("utf-8"))
+            for one in other.body:
+                if isinstance(one, ast.ClassDef) and one.name in shared:
+                    found |= _methods(other, one)
+    return found
 
 
 def family(name: str) -> type[GenerativeModel]:
