@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.cron import Cron
-from components.errors import ConfigError, ResourceError
+from components.errors import ConfigError, NothingToDo, ResourceError
 
 MARK = "# mozart: "
 _SYSTEMD_DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
@@ -81,6 +81,7 @@ Description=Mozart retrains {job.name}
 
 [Service]
 Type=oneshot
+SuccessExitStatus={NothingToDo.exit_code}
 WorkingDirectory={_path(str(job.folder))}
 Environment={_quoted(f"MOZART_HOME={job.home}")}
 ExecStart={" ".join(_quoted(word.replace("$", "$$")) for word in job.command)}
