@@ -367,7 +367,7 @@ def test_a_curve_that_leaves_the_first_epoch_s_size_has_diverged(tmp_path: Path,
 def test_a_family_that_cannot_learn_these_data_is_a_config_error(root: Path) -> None:
     from components.train import make
 
-    with pytest.raises(ConfigError, match="model 'hmm': family 'hmm' learns tokens data"):
+    with pytest.raises(ConfigError, match="model 'hmm': family 'hmm' learns tokens and roll and series data"):
         make(ModelSettings(family="hmm"), Examples(root / "dcgan"), 0)
     with pytest.raises(ConfigError, match=r"data\.encode\.binarise"):
         make(ModelSettings(family="vae"), Examples(root / "dcgan"), 0)
