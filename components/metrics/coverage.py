@@ -179,6 +179,7 @@ def collapse(
     *,
     coverage: float | None = None,
     expected_coverage: float = 1.0,
+    recall: float | None = None,
     duplicate_rate: float | None = None,
     real_duplicate_rate: float = 0.0,
     vendi_ratio: float | None = None,
@@ -187,12 +188,15 @@ def collapse(
 ) -> str:
     """The sentence of what shows a mode collapse, or "" where nothing does. None or NaN is not measured.
 
-    Any one is enough: coverage under half of what equal distributions have; more than 10 times the repeats
-    of real examples (of which 1 in 1,000 is taken as the least that can be told); a Vendi score under half
-    that of as many real examples; a class at under 10 % of its expected count with p < 0.001.
+    Any one is enough: coverage under half of what equal distributions have, unless half of the real examples
+    or more lie among the samples (recall): these then spread as wide as the data and miss them, which is no
+    collapse but poor, as other metrics say; more than 10 times the repeats of real examples (of which 1 in
+    1,000 is taken as the least that can be told); a Vendi score under half that of as many real examples; a
+    class at under 10 % of its expected count with p < 0.001.
     """
     shown = []
-    if coverage is not None and coverage < expected_coverage / 2:
+    wide = recall is not None and recall >= 0.5
+    if coverage is not None and coverage < expected_coverage / 2 and not wide:
         shown.append(f"coverage is {coverage:.3g}, under half of the {expected_coverage:.3g} of equal sets")
     if duplicate_rate is not None and duplicate_rate > 10 * max(real_duplicate_rate, FEW_REPEATS):
         shown.append(

@@ -25,7 +25,7 @@ def collapsed(
     """The sentence of what shows a collapse, or "" where nothing does.
 
     Args:
-        metrics: at least coverage and duplicate_rate.
+        metrics: at least coverage, recall and duplicate_rate.
         predicted: the class of each sample, int `[m]`; None where there are no classes.
         label: the class of each real image, int `[n]`.
         names: of the classes.
@@ -37,6 +37,7 @@ def collapsed(
     shown = collapse(
         coverage=metrics["coverage"].value,
         expected_coverage=expected,
+        recall=metrics["recall"].value,
         duplicate_rate=metrics["duplicate_rate"].value,
         real_duplicate_rate=metrics["duplicate_rate"].extra.get("real", 0.0),
         missing=missing,

@@ -241,10 +241,15 @@ def test_nothing_shows_where_all_is_well_or_unmeasured() -> None:
     assert sound == ""
 
 
+def test_samples_that_spread_as_wide_as_the_data_and_miss_them_have_not_collapsed() -> None:
+    assert collapse(coverage=0.45, expected_coverage=0.969, recall=0.8) == ""
+
+
 @pytest.mark.parametrize(
     ("shown", "what"),
     [
         ({"coverage": 0.45, "expected_coverage": 0.969}, "coverage is 0.45"),
+        ({"coverage": 0.45, "expected_coverage": 0.969, "recall": 0.4}, "coverage is 0.45"),
         ({"duplicate_rate": 0.05, "real_duplicate_rate": 0.002}, "5.0% of samples are repeats"),
         ({"duplicate_rate": 0.02}, "repeats"),
         ({"vendi_ratio": 0.4}, "Vendi score is 0.40"),
