@@ -123,8 +123,10 @@ def label(floor: FloorSettings) -> str:
     return f"{floor.family} ({', '.join(f'{name} {value}' for name, value in floor.config.items())})"
 
 
-def value(measured: dict[str, Any], split: str, metric: str) -> float:
-    """One number of what the judge measured."""
+def value(measured: dict[str, Any] | Measures, split: str, metric: str) -> float:
+    """One number of what the judge measured, as it is or as evaluation.json keeps it."""
+    if isinstance(measured, Measures):
+        return measured.splits[split][metric].value
     return measured[split][metric]["value"]
 
 
