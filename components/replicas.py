@@ -28,7 +28,8 @@ def average_gradients(optimizer: Any) -> None:
         return apply(grads, trainable_variables)
 
     optimizer.apply = averaged
-    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # that of a loss scale
+    inner._all_reduce_sum_gradients = lambda pairs: pairs
 
 
 def add_over_devices(variable: Any) -> None:

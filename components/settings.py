@@ -123,6 +123,11 @@ class TrainSettings(Settings):
         le=1024,
         description="of this machine to learn on; 0: all GPUs there are (TF_CONFIG: workers)",
     )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32",
+        description="of products while learning, in networks: mixed keeps weights, losses and what is saved in "
+        "float32; mixed_float16 scales its losses",
+    )
     warm_start: Literal["none", "champion"] = Field(
         "none",
         description="champion: begin with its weights and optimizers, where family, spec and config agree",
@@ -138,6 +143,8 @@ class FloorSettings(ModelSettings):
     def _starts_cold(self) -> Self:
         if self.train.warm_start != "none":
             raise ValueError("a floor is trained anew each time: leave warm_start out")
+        if self.train.precision != "float32":
+            raise ValueError("a floor is trained in float32: leave precision out")
         return self
 
 

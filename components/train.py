@@ -61,7 +61,7 @@ def train(
 
     devices = find_devices(settings.devices, settings.batch_size)
     with devices.scope():
-        learner = make(model, data, settings.seed)
+        learner = make(model, data, settings.seed, settings.precision)
         started = _start(learner, data, champion) if settings.warm_start == "champion" else None
     if not devices.chief:
         rows = fit(learner, data, settings, snapshots, devices=devices)
@@ -106,11 +106,11 @@ def _start(learner: Any, data: Examples, champion: str) -> Start:
     return started
 
 
-def make(model: ModelSettings, data: Examples, seed: int) -> Any:
+def make(model: ModelSettings, data: Examples, seed: int, precision: str = "float32") -> Any:
     """A new model of the recipe's family for these examples.
 
     Raises:
-        ConfigError: the family cannot learn these data, or not with this config.
+        ConfigError: the family cannot learn these data, or not with this config or at this precision.
     """
     import tensorflow as tf
 
@@ -120,7 +120,7 @@ def make(model: ModelSettings, data: Examples, seed: int) -> Any:
     tf.config.experimental.enable_op_determinism()
     config = describe(model.family).config.parse(model.config)
     try:
-        return build(model.family, data.spec, config, seed=seed)
+        return build(model.family, data.spec, config, seed=seed, precision=precision)
     except ValueError as error:
         raise ConfigError(f"model '{model.family}': {error}") from error
 

@@ -51,6 +51,7 @@ class Description:
     likelihood: str
     measure: str
     paper: str
+    mixed_precision: bool
     tasks: tuple[str, ...]
     config: type[FamilyConfig]
 
@@ -72,7 +73,13 @@ def describe(name: str) -> Description:
     file = families()[name]
     tree = ast.parse(file.read_text("utf-8"))
     model = _model_class(tree)
-    facts: dict[str, Any] = {"kinds": (), "likelihood": "none", "measure": "", "paper": ""}
+    facts: dict[str, Any] = {
+        "kinds": (),
+        "likelihood": "none",
+        "measure": "",
+        "paper": "",
+        "mixed_precision": False,
+    }
     facts |= {key: value for key, value in _constants(model).items() if key in facts}
     methods = _methods(tree, model) | {"sample"}
     return Description(
@@ -109,18 +116,46 @@ def family(name: str) -> type[GenerativeModel]:
     return getattr(module, _model_class(ast.parse(file.read_text("utf-8"))).name)
 
 
-def build(name: str, spec: Spec, config: FamilyConfig | None = None, *, seed: int = 0) -> GenerativeModel:
+def build(
+    name: str,
+    spec: Spec,
+    config: FamilyConfig | None = None,
+    *,
+    seed: int = 0,
+    precision: str = "float32",
+) -> GenerativeModel:
     """A new model of family `name`: the same seed gives the same initial weights.
+
+    Args:
+        precision: Keras' dtype policy of its layers. Weights are float32 under each.
 
     Raises:
         KeyError: no family of that name.
-        ValueError: the family does not learn this kind of data.
+        ValueError: the family does not learn this kind of data, or not at this precision.
     """
     import keras
 
+    if problem := precision_problem(name, precision):
+        raise ValueError(problem)
     model_class = family(name)
     keras.utils.set_random_seed(seed)
-    return model_class(spec, config or describe(name).config(), seed=seed)
+    former = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return model_class(spec, config or describe(name).config(), seed=seed)
+    finally:
+        keras.config.set_dtype_policy(former)
+
+
+def precision_problem(name: str, precision: str) -> str:
+    """Why family `name` does not learn at `precision`, in one sentence; empty where it does."""
+    if precision == "float32" or describe(name).mixed_precision:
+        return ""
+    able = ", ".join(sorted(one for one in families() if describe(one).mixed_precision))
+    return (
+        f"train.precision {precision} is for networks that learn by gradients ({able}): family '{name}' adds up "
+        "or solves, which needs all digits; leave it at float32"
+    )
 
 
 def _model_class(tree: ast.Module) -> ast.ClassDef:

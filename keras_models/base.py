@@ -37,6 +37,7 @@ class GenerativeModel(keras.Model):
     condition_on: ClassVar[str] = ""  # the field that `sample` can be asked for: "label", or nothing
     paper: ClassVar[str] = ""
     reports: ClassVar[tuple[str, ...]] = ("loss",)  # names of the training curves
+    mixed_precision: ClassVar[bool] = False  # whether train.precision may be mixed: of networks, by gradients
     jit: ClassVar[bool] = False  # whether XLA pays for this family's train_step, by measurement
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -66,9 +67,8 @@ class GenerativeModel(keras.Model):
         """One gradient step on `objective`."""
         with tf.GradientTape() as tape:
             values = self.objective(batch, training=True)
-        self.optimizer.apply(
-            tape.gradient(values["loss"], self.trainable_variables), self.trainable_variables
-        )
+            scaled = self.optimizer.scale_loss(values["loss"])
+        self.optimizer.apply(tape.gradient(scaled, self.trainable_variables), self.trainable_variables)
         return self.track(values)
 
     def end_epoch(self) -> None:
@@ -91,6 +91,12 @@ class GenerativeModel(keras.Model):
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """Every optimizer with its variables made, in a fixed order; empty for EM and closed form."""
         return []
+
+    def scaling(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+        """An optimizer of this model as its precision needs it: in float16, where small gradients vanish, one
+        that takes those of `scale_loss(loss)` and finds the scale (Micikevicius et al. 2018)."""
+        half = self.compute_dtype == "float16"
+        return keras.optimizers.LossScaleOptimizer(optimizer) if half else optimizer
 
     def compile(self, **kwargs: Any) -> None:
         """Prepares for `fit`; the optimizers are the family's own, from its config."""

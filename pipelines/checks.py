@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.errors import ConfigError, did_you_mean
-from components.settings import DataSettings, GateSettings, ModelSettings, Settings
+from components.settings import DataSettings, GateSettings, ModelSettings, Settings, TrainSettings
 from pipelines.problems import problems_of
 
 
@@ -52,6 +52,16 @@ def family_problems(where: str, model: ModelSettings, kind: str | None) -> list[
     except ValidationError as error:
         problems += problems_of(description.config, error, f"{where}.config.")
     return problems
+
+
+def precision_problems(model: ModelSettings, train: TrainSettings | None) -> list[str]:
+    """A precision at which the family does not learn."""
+    from keras_models import families, precision_problem
+
+    if train is None or model.family not in families():
+        return []
+    problem = precision_problem(model.family, train.precision)
+    return [problem] if problem else []
 
 
 def gate_problems(gates: GateSettings, model: ModelSettings | None, data: DataSettings | None) -> list[str]:

@@ -141,12 +141,24 @@ def describe(family: Annotated[str, typer.Argument(help="one of `mozart families
         ("learns", ", ".join(facts.kinds)),
         ("likelihood", likelihood),
         ("tasks", ", ".join(facts.tasks)),
+        ("precision", _precisions(mixed=facts.mixed_precision)),
     ):
         head.add_row(what, said)
     rows = table("model.config.", "type", "default", "bounds", "meaning")
     for field in fields_of(facts.config):
         rows.add_row(field.name, field.kind, field.default, field.bounds, field.meaning)
     show(f"{facts.name} ({facts.school}). {facts.summary}.", head, rows)
+
+
+def _precisions(*, mixed: bool) -> str:
+    """What `train.precision` may be."""
+    from components.settings import TrainSettings
+    from pipelines.fields import fields_of
+
+    if not mixed:
+        return "float32"
+    kinds = next(field.kind for field in fields_of(TrainSettings) if field.name == "precision")
+    return kinds.replace("'", "").replace(" | ", ", ") + " (train.precision)"
 
 
 @app.command()

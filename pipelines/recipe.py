@@ -28,7 +28,7 @@ from components.settings import (
     TrainSettings,
 )
 from components.strict_yaml import MAX_BYTES, YamlError, parse_yaml
-from pipelines.checks import data_problems, family_problems, gate_problems
+from pipelines.checks import data_problems, family_problems, gate_problems, precision_problems
 from pipelines.problems import problems_of
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -249,6 +249,7 @@ def _check(values: dict[str, Any]) -> tuple[list[str], Recipe | None]:
         problems += found
     if "model" in sound:
         problems += family_problems("model", sound["model"], kind)
+        problems += precision_problems(sound["model"], sound.get("train"))
     if "evaluate" in sound:
         for i, floor in enumerate(sound["evaluate"].floors):
             problems += family_problems(f"evaluate.floors.{i}", floor, kind)

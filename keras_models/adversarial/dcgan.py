@@ -34,6 +34,7 @@ class DCGAN(GenerativeModel):
     kinds = ("image",)
     likelihood = "none"
     paper = "Radford, Metz & Chintala 2016, Unsupervised Representation Learning with DCGAN"
+    mixed_precision = True
     reports = ("discriminator_loss", "generator_loss", "real_logit", "fake_logit")
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
@@ -47,9 +48,11 @@ class DCGAN(GenerativeModel):
         self.updates = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False, name="updates"
         )
-        self.generator_optimizer = keras.optimizers.Adam(config.generator_learning_rate, config.beta_1)
-        self.discriminator_optimizer = keras.optimizers.Adam(
-            config.discriminator_learning_rate, config.beta_1
+        self.generator_optimizer = self.scaling(
+            keras.optimizers.Adam(config.generator_learning_rate, config.beta_1)
+        )
+        self.discriminator_optimizer = self.scaling(
+            keras.optimizers.Adam(config.discriminator_learning_rate, config.beta_1)
         )
         self.built = True
 
@@ -85,8 +88,9 @@ class DCGAN(GenerativeModel):
             real = self.discriminator(x, training=True)
             fake = self.discriminator(tf.stop_gradient(images), training=True)
             loss = tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
+            scaled = self.discriminator_optimizer.scale_loss(loss)
         variables = self.discriminator.trainable_variables
-        self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
+        self.discriminator_optimizer.apply(tape.gradient(scaled, variables), variables)
         return loss, real, fake
 
     def _generator_step(self, n: tf.Tensor) -> tf.Tensor:
@@ -94,8 +98,9 @@ class DCGAN(GenerativeModel):
         with tf.GradientTape() as tape:
             fake = self.discriminator(self.generator(self._noise(n), training=True), training=True)
             loss = tf.reduce_mean(tf.nn.softplus(-fake))
+            scaled = self.generator_optimizer.scale_loss(loss)
         variables = self.generator.trainable_variables
-        self.generator_optimizer.apply(tape.gradient(loss, variables), variables)
+        self.generator_optimizer.apply(tape.gradient(scaled, variables), variables)
         for variable, value in zip(self.discriminator.non_trainable_variables, statistics, strict=True):
             variable.assign(value)  # the generator's step leaves the discriminator as it was
         return loss
@@ -163,7 +168,8 @@ def _generator(shape: tuple[int, ...], config: Config, halvings: int, name: str)
             layers.BatchNormalization(momentum=0.9),
             layers.ReLU(),
         ]
-    network.append(layers.Conv2D(shape[2], 3, 1, "same", activation="tanh", kernel_initializer=_normal()))
+    last = {"activation": "tanh", "kernel_initializer": _normal(), "dtype": "float32"}
+    network.append(layers.Conv2D(shape[2], 3, 1, "same", **last))
     return keras.Sequential(network, name=name)
 
 
@@ -181,6 +187,6 @@ def _discriminator(shape: tuple[int, ...], config: Config, halvings: int) -> ker
         layers.BatchNormalization(momentum=0.9),
         layers.LeakyReLU(0.2),
         layers.Flatten(),
-        layers.Dense(1, kernel_initializer=_normal()),
+        layers.Dense(1, kernel_initializer=_normal(), dtype="float32"),
     ]
     return keras.Sequential(network, name="discriminator")

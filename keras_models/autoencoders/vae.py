@@ -41,6 +41,7 @@ class VariationalAutoencoder(GenerativeModel):
     likelihood = "bound"
     measure = "mass"
     paper = "Kingma & Welling 2014, Auto-Encoding Variational Bayes"
+    mixed_precision = True
     reports = ("loss", "reconstruction", "kl")
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
@@ -55,7 +56,7 @@ class VariationalAutoencoder(GenerativeModel):
         parameters = 2 if config.decoder == "discretised_logistic" else 1
         self.encoder = _dense(spec.dimensions, config.hidden, 2 * config.latent, "encoder")
         self.decoder = _dense(config.latent, config.hidden[::-1], parameters * spec.dimensions, "decoder")
-        self.optimizer_of_bound = keras.optimizers.Adam(config.learning_rate)
+        self.optimizer_of_bound = self.scaling(keras.optimizers.Adam(config.learning_rate))
         self.built = True
 
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
@@ -176,4 +177,5 @@ class VariationalAutoencoder(GenerativeModel):
 
 def _dense(inputs: int, hidden: tuple[int, ...], outputs: int, name: str) -> keras.Sequential:
     layers = [keras.layers.Dense(units, activation="relu") for units in hidden]
-    return keras.Sequential([keras.Input((inputs,)), *layers, keras.layers.Dense(outputs)], name=name)
+    last = keras.layers.Dense(outputs, dtype="float32")  # logits, means and variances keep their digits
+    return keras.Sequential([keras.Input((inputs,)), *layers, last], name=name)

@@ -4,7 +4,8 @@ Attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V in several heads (Vaswani et al.
 before each part (Xiong et al. 2020), and nothing has a bias (as in Chowdhery et al. 2022). Positions are
 learned, or rotate pairs of entries of queries and keys by angles that grow with them (Su et al. 2021).
 
-Arrays are `[B, T, width]`; keys and values that are kept for later steps are `[T, B, heads, size]`.
+Arrays are `[B, T, width]`; keys and values that are kept for later steps are `[T, B, heads, size]`. Products are
+of the layer's compute dtype; norms, the softmax, sums of blocks and what is kept are float32.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Norm(keras.layers.Layer):
     """(x - mean) / standard deviation over the last axis, times a scale (Ba et al. 2016)."""
 
     def __init__(self, width: int, name: str) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, dtype="float32")
         self.scale = self.add_weight(name="scale", shape=(width,), initializer="ones")
         self.built = True
 
@@ -49,7 +50,7 @@ class Attention(keras.layers.Layer):
 
     def queries_keys_values(self, x: Any, positions: Any) -> tuple[Any, Any, Any]:
         """Each `[B, T, heads, size]`, of x `[B, T, width]` at `positions` `[T]`."""
-        whole = product(x, self.entrance)
+        whole = product(x, self.entrance, self.compute_dtype)
         parts = tf.split(self._by_head(whole, 3 * self.heads), 3, axis=2)
         if self.rotary:
             parts[:2] = [rotated(part, positions) for part in parts[:2]]
@@ -57,21 +58,23 @@ class Attention(keras.layers.Layer):
 
     def queries(self, x: Any) -> Any:
         """`[B, T, heads, size]` of x `[B, T, width]`."""
-        return self._by_head(product(x, self.entrance[:, : self.heads * self.size]), self.heads)
+        kernel = self.entrance[:, : self.heads * self.size]
+        return self._by_head(product(x, kernel, self.compute_dtype), self.heads)
 
     def keys_values(self, memory: Any) -> tuple[Any, Any]:
         """Each `[B, S, heads, size]`, of a memory `[B, S, width]`."""
-        whole = product(memory, self.entrance[:, self.heads * self.size :])
+        whole = product(memory, self.entrance[:, self.heads * self.size :], self.compute_dtype)
         return tuple(tf.split(self._by_head(whole, 2 * self.heads), 2, axis=2))
 
     def attend(self, queries: Any, keys: Any, values: Any, seen: Any) -> Any:
         """`[B, T, width]`; `seen` `[T, S]` or `[B, 1, T, S]` says which keys each query may use, one at least."""
         queries, keys, values = (tf.transpose(each, (0, 2, 1, 3)) for each in (queries, keys, values))
-        scores = tf.matmul(queries / math.sqrt(self.size), keys, transpose_b=True)
+        scores = tf.cast(tf.matmul(queries / math.sqrt(self.size), keys, transpose_b=True), tf.float32)
         weights = tf.nn.softmax(tf.where(seen, scores, -np.inf))
-        found = tf.transpose(tf.matmul(weights, values), (0, 2, 1, 3))
+        found = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), (0, 2, 1, 3))
         shape = tf.shape(found)
-        return product(tf.reshape(found, (shape[0], shape[1], self.heads * self.size)), self.exit)
+        found = tf.reshape(found, (shape[0], shape[1], self.heads * self.size))
+        return tf.cast(product(found, self.exit, self.compute_dtype), tf.float32)
 
     def attend_one(self, query: Any, keys: Any, values: Any, seen: Any) -> Any:
         """`[B, width]` for one query `[B, heads, size]` over keys `[S, B, heads, size]`; `seen` is `[S]` or
@@ -126,20 +129,21 @@ class Block(keras.layers.Layer):
         """One position `[B, width]`. `kept(keys, values)` takes this position's, `[B, heads, size]`, and gives
         all so far and which of them are there; `memory` is keys, values and which of those."""
         mine = self.attention.queries_keys_values(self.first_norm(x)[:, None], position[None])
-        query, key, value = (each[:, 0] for each in mine)
+        query, key, value = (tf.cast(each[:, 0], tf.float32) for each in mine)
         x = x + self.attention.attend_one(query, *kept(key, value))
         if self.memory is not None and memory is not None:
-            query = self.memory.queries(self.memory_norm(x)[:, None])[:, 0]
+            query = tf.cast(self.memory.queries(self.memory_norm(x)[:, None])[:, 0], tf.float32)
             x = x + self.memory.attend_one(query, *memory)
         return x + self._feed_forward(self.last_norm(x))
 
     def _feed_forward(self, x: Any) -> Any:
-        return product(tf.nn.gelu(product(x, self.up), approximate=True), self.down)
+        up = tf.nn.gelu(product(x, self.up, self.compute_dtype), approximate=True)
+        return tf.cast(product(up, self.down, self.compute_dtype), tf.float32)
 
 
-def product(x: Any, kernel: Any) -> Any:
-    """`[..., n]` times `[n, m]`, as one matrix product."""
-    kernel = tf.convert_to_tensor(kernel)
+def product(x: Any, kernel: Any, dtype: Any) -> Any:
+    """`[..., n]` times `[n, m]`, as one matrix product in `dtype`."""
+    x, kernel = tf.cast(x, dtype), tf.cast(kernel, dtype)
     flat = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
     return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [kernel.shape[1]]], axis=0))
 
@@ -150,7 +154,7 @@ def rotated(x: Any, positions: Any) -> Any:
     frequency = tf.constant(10_000.0 ** (-np.arange(half) / half), tf.float32)
     angle = tf.cast(positions, tf.float32)[:, None, None] * frequency  # [T, 1, size/2]
     first, second = tf.split(x, 2, axis=-1)
-    sine, cosine = tf.sin(angle), tf.cos(angle)
+    sine, cosine = tf.cast(tf.sin(angle), x.dtype), tf.cast(tf.cos(angle), x.dtype)
     return tf.concat([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
 
 

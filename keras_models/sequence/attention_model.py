@@ -32,7 +32,7 @@ class AttentionModel(GenerativeModel):
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """AdamW."""
         if not hasattr(self, "_adamw"):
-            self._adamw = adamw(self.config, self.trainable_variables)
+            self._adamw = self.scaling(adamw(self.config, self.trainable_variables))
             self._adamw.build(self.trainable_variables)
         return [self._adamw]
 
@@ -52,7 +52,8 @@ class AttentionModel(GenerativeModel):
             nats, counted = self.nats(x, length, seed)
             count = tf.reduce_sum(tf.cast(counted, tf.float32))
             loss = tf.math.divide_no_nan(tf.reduce_sum(tf.where(counted, nats, 0.0)), count)
-        gradients = tape.gradient(loss, [variable.value for variable in self.trainable_variables])
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, [variable.value for variable in self.trainable_variables])
         self.optimizer.apply(gradients, self.trainable_variables)
         return loss, count
 

@@ -43,6 +43,7 @@ class GatedRecurrentUnits(RecurrentNetwork):
     likelihood = "exact"
     measure = "mass"
     paper = "Cho et al. 2014, Learning Phrase Representations using RNN Encoder-Decoder"
+    mixed_precision = True
     cell = recurrence.GRU
 
     def log_prob(self, x: Any, length: Any = None) -> Any:

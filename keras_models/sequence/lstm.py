@@ -43,6 +43,7 @@ class LongShortTermMemory(RecurrentNetwork):
     likelihood = "exact"
     measure = "mass"
     paper = "Hochreiter & Schmidhuber 1997, Long Short-Term Memory"
+    mixed_precision = True
     cell = recurrence.LSTM
 
     def log_prob(self, x: Any, length: Any = None) -> Any:

@@ -122,6 +122,11 @@ class RecurrentLayer(keras.layers.Layer):
         blocks = [float(block == self.cell.open_block) for block in range(self.cell.blocks)]
         return tf.repeat(tf.constant(blocks), self.units)
 
+    def project(self, hidden: Any) -> Any:
+        """The kernel's product `[T, B, width]` of what the layer below gives, `[T, B, inputs]`."""
+        half = tf.cast(hidden, self.compute_dtype)
+        return tf.cast(tf.tensordot(half, tf.cast(self.kernel, self.compute_dtype), 1), hidden.dtype)
+
     def whole(self, inputs: Any, state: States) -> States:
         """All states, each `[T, B, units]`; `inputs` is `[T, B, width]`, the kernel applied, no bias."""
         return recur(self.cell, inputs + self.bias, *self._recurrent(), state)
@@ -132,7 +137,7 @@ class RecurrentLayer(keras.layers.Layer):
 
     def _recurrent(self) -> tuple[Any, Any]:
         bias = self.bias if self.recurrent_bias is None else self.recurrent_bias
-        return tf.convert_to_tensor(self.recurrent), tf.convert_to_tensor(bias)
+        return tf.cast(self.recurrent, self.compute_dtype), tf.convert_to_tensor(bias)
 
 
 def recur(cell: Any, inputs: Any, kernel: Any, bias: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -141,7 +146,7 @@ def recur(cell: Any, inputs: Any, kernel: Any, bias: Any, state: tuple[Any, ...]
     Args:
         cell: RNN, LSTM or GRU.
         inputs: the inputs' product with its bias, `[T, B, blocks * units]`.
-        kernel: U, `[units, blocks * units]`.
+        kernel: U, `[units, blocks * units]`; its products are of its dtype, all else is of the inputs'.
         bias: of the recurrent product, `[blocks * units]`; used by cells that have one.
         state: the states before the first step, each `[B, units]`.
     """
@@ -168,7 +173,7 @@ def advance(cell: Any, inputs: Any, kernel: Any, bias: Any, state: tuple[Any, ..
 
 
 def _product(cell: Any, hidden: Any, kernel: Any, bias: Any) -> Any:
-    product = tf.matmul(hidden, kernel)
+    product = tf.cast(tf.matmul(tf.cast(hidden, kernel.dtype), kernel), hidden.dtype)
     return product + bias if cell.has_bias else product
 
 
@@ -212,7 +217,7 @@ def _backward(
     def step(t: Any, later: tuple[Any, ...], written: tuple[Any, ...]) -> tuple[Any, ...]:
         total = tuple(now + then for now, then in zip(at(t, upstream), later, strict=True))
         d_inputs, d_recurrent, d_before = cell.back(total, saved[t], at(t, before), at(t, after))
-        through = tf.matmul(d_recurrent, transposed)
+        through = tf.cast(tf.matmul(tf.cast(d_recurrent, kernel.dtype), transposed), d_recurrent.dtype)
         values = (d_inputs, d_recurrent) if cell.has_bias else (d_inputs,)
         written = tuple(array.write(t, value) for array, value in zip(written, values, strict=True))
         return t - 1, (d_before[0] + through, *d_before[1:]), written
@@ -223,6 +228,7 @@ def _backward(
     d_inputs, d_recurrent = arrays[0].stack(), arrays[-1].stack()
     units, width = tf.shape(kernel)[0], tf.shape(kernel)[1]
     flat = tf.reshape(d_recurrent, (-1, width))
-    d_kernel = tf.matmul(tf.reshape(before[0], (-1, units)), flat, transpose_a=True)
+    hidden = tf.cast(tf.reshape(before[0], (-1, units)), kernel.dtype)
+    d_kernel = tf.matmul(hidden, tf.cast(flat, kernel.dtype), transpose_a=True)
     d_bias = tf.reduce_sum(flat, axis=0) if cell.has_bias else tf.zeros_like(flat[0])
     return d_inputs, d_kernel, d_bias, *first

@@ -46,7 +46,7 @@ class RecurrentNetwork(GenerativeModel):
             )
             for number in range(config.layers)
         ]
-        self._adam = keras.optimizers.Adam(_rate(config), global_clipnorm=config.clip)
+        self._adam = self.scaling(keras.optimizers.Adam(_rate(config), global_clipnorm=config.clip))
         self.built = True
 
     # -- learning ----------------------------------------------------------------------------------
@@ -83,7 +83,8 @@ class RecurrentNetwork(GenerativeModel):
             hidden, states = self._states(x, state, kept)
             nats = self.readout.nats(hidden, x)
             loss = tf.math.divide_no_nan(tf.reduce_sum(tf.where(counted > 0, nats, 0.0)), count)
-        gradients = tape.gradient(loss, [variable.value for variable in self.trainable_variables])
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, [variable.value for variable in self.trainable_variables])
         return loss, count, gradients, (self.readout.read(x[-1]), *(each[-1] for each in states))
 
     def _kept(self, x: Any) -> Any:
@@ -106,7 +107,7 @@ class RecurrentNetwork(GenerativeModel):
         inputs = self.readout.project(read, self._table())
         for number, layer in enumerate(self.stack):
             if number:
-                inputs = tf.tensordot(hidden, tf.convert_to_tensor(layer.kernel), 1)
+                inputs = layer.project(hidden)
             own, layers = tuple(layers[: self.cell.states]), layers[self.cell.states :]
             states = layer.whole(inputs, own)
             found += states

@@ -42,6 +42,7 @@ class ElmanNetwork(RecurrentNetwork):
     likelihood = "exact"
     measure = "mass"
     paper = "Elman 1990, Finding Structure in Time"
+    mixed_precision = True
     cell = recurrence.RNN
 
     def log_prob(self, x: Any, length: Any = None) -> Any:

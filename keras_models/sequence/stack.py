@@ -94,8 +94,8 @@ class Stack(keras.layers.Layer):
         return self.norm(x), caches
 
     def logits(self, hidden: Any) -> Any:
-        """`[..., width]` to `[..., vocabulary]`."""
-        return product(hidden, tf.transpose(self.embedding[: self.vocabulary]))
+        """`[..., width]` to float32 `[..., vocabulary]`."""
+        return product(hidden, tf.transpose(self.embedding[: self.vocabulary]), tf.float32)
 
     def nats(self, hidden: Any, x: Any) -> Any:
         """-log p of the symbols x `[B, T]`; infinite for those outside of the vocabulary."""
@@ -105,7 +105,8 @@ class Stack(keras.layers.Layer):
         """Room for the keys and values of each layer, `context` steps, and those of `whole` in it."""
         room = []
         for keys, values in caches:
-            both = tf.transpose(tf.stack([keys, values], axis=2), (1, 2, 0, 3, 4))  # [T, 2, B, heads, size]
+            both = tf.cast(tf.stack([keys, values], axis=2), tf.float32)
+            both = tf.transpose(both, (1, 2, 0, 3, 4))  # [T, 2, B, heads, size]
             both = tf.pad(both, [[0, self.context - both.shape[0]], *[[0, 0]] * 4])
             room.append(tf.TensorArray(tf.float32, self.context).unstack(both))
         return room
@@ -156,7 +157,8 @@ class Stack(keras.layers.Layer):
         """Keys and values `[S, B, heads, size]` of a memory `[B, S, width]` for each layer's `one`."""
         found = []
         for block in self.blocks:
-            keys, values = (tf.transpose(e, (1, 0, 2, 3)) for e in block.memory.keys_values(memory))
+            both = (tf.cast(each, tf.float32) for each in block.memory.keys_values(memory))
+            keys, values = (tf.transpose(each, (1, 0, 2, 3)) for each in both)
             found.append((keys, values, tf.transpose(there)))
         return found
 
