@@ -4,8 +4,8 @@ Attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V in several heads (Vaswani et al.
 before each part (Xiong et al. 2020), and nothing has a bias (as in Chowdhery et al. 2022). Positions are
 learned, or rotate pairs of entries of queries and keys by angles that grow with them (Su et al. 2021).
 
-Arrays are `[B, T, width]`; keys and values that are kept for later steps are `[T, B, heads, size]`. Products are
-of the layer's compute dtype; norms, the softmax, sums of blocks and what is kept are float32.
+Arrays are `[B, T, width]`; keys and values that are kept for later steps are `[B * heads, room, size]`: so
+they are written in place and multiplied where they lie, and XLA makes no copy of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Norm(keras.layers.Layer):
     """(x - mean) / standard deviation over the last axis, times a scale (Ba et al. 2016)."""
 
     def __init__(self, width: int, name: str) -> None:
-        super().__init__(name=name, dtype="float32")
+        super().__init__(name=name)
         self.scale = self.add_weight(name="scale", shape=(width,), initializer="ones")
         self.built = True
 
@@ -50,7 +50,7 @@ class Attention(keras.layers.Layer):
 
     def queries_keys_values(self, x: Any, positions: Any) -> tuple[Any, Any, Any]:
         """Each `[B, T, heads, size]`, of x `[B, T, width]` at `positions` `[T]`."""
-        whole = product(x, self.entrance, self.compute_dtype)
+        whole = product(x, self.entrance)
         parts = tf.split(self._by_head(whole, 3 * self.heads), 3, axis=2)
         if self.rotary:
             parts[:2] = [rotated(part, positions) for part in parts[:2]]
@@ -58,33 +58,31 @@ class Attention(keras.layers.Layer):
 
     def queries(self, x: Any) -> Any:
         """`[B, T, heads, size]` of x `[B, T, width]`."""
-        kernel = self.entrance[:, : self.heads * self.size]
-        return self._by_head(product(x, kernel, self.compute_dtype), self.heads)
+        return self._by_head(product(x, self.entrance[:, : self.heads * self.size]), self.heads)
 
     def keys_values(self, memory: Any) -> tuple[Any, Any]:
         """Each `[B, S, heads, size]`, of a memory `[B, S, width]`."""
-        whole = product(memory, self.entrance[:, self.heads * self.size :], self.compute_dtype)
+        whole = product(memory, self.entrance[:, self.heads * self.size :])
         return tuple(tf.split(self._by_head(whole, 2 * self.heads), 2, axis=2))
 
     def attend(self, queries: Any, keys: Any, values: Any, seen: Any) -> Any:
         """`[B, T, width]`; `seen` `[T, S]` or `[B, 1, T, S]` says which keys each query may use, one at least."""
         queries, keys, values = (tf.transpose(each, (0, 2, 1, 3)) for each in (queries, keys, values))
-        scores = tf.cast(tf.matmul(queries / math.sqrt(self.size), keys, transpose_b=True), tf.float32)
+        scores = tf.matmul(queries / math.sqrt(self.size), keys, transpose_b=True)
         weights = tf.nn.softmax(tf.where(seen, scores, -np.inf))
-        found = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), (0, 2, 1, 3))
+        found = tf.transpose(tf.matmul(weights, values), (0, 2, 1, 3))
         shape = tf.shape(found)
-        found = tf.reshape(found, (shape[0], shape[1], self.heads * self.size))
-        return tf.cast(product(found, self.exit, self.compute_dtype), tf.float32)
+        return product(tf.reshape(found, (shape[0], shape[1], self.heads * self.size)), self.exit)
 
-    def attend_one(self, query: Any, keys: Any, values: Any, seen: Any) -> Any:
-        """`[B, width]` for one query `[B, heads, size]` over keys `[S, B, heads, size]`; `seen` is `[S]` or
-        `[S, B]`. Sums of products in place of matrix products: keys stay where they are."""
-        scores = tf.reduce_sum(keys * (query / math.sqrt(self.size)), axis=-1)  # [S, B, heads]
-        while seen.shape.rank < 3:
-            seen = seen[..., None]
-        weights = tf.nn.softmax(tf.where(seen, scores, -np.inf), axis=0)
-        found = tf.reduce_sum(weights[..., None] * values, axis=0)
-        return tf.matmul(tf.reshape(found, (-1, self.heads * self.size)), tf.convert_to_tensor(self.exit))
+    def attend_kept(self, queries: Any, keys: Any, values: Any, seen: Any) -> Any:
+        """`[B, P, width]` for queries `[B, P, heads, size]` over kept keys and values `[B * heads, S, size]`;
+        `seen` is `[P, S]` or `[B * heads, 1, S]`."""
+        batch, steps = queries.shape[:2]
+        queries = side_by_side(queries / math.sqrt(self.size))
+        scores = tf.matmul(queries, keys, transpose_b=True)
+        found = tf.matmul(tf.nn.softmax(tf.where(seen, scores, -np.inf)), values)
+        found = tf.transpose(tf.reshape(found, (batch, self.heads, steps, self.size)), (0, 2, 1, 3))
+        return product(tf.reshape(found, (batch, steps, self.heads * self.size)), self.exit)
 
     def _by_head(self, x: Any, heads: int) -> Any:
         shape = tf.shape(x)
@@ -115,35 +113,52 @@ class Block(keras.layers.Layer):
         seen: Any,
         memory: tuple[Any, Any] | None = None,
         hide: Any = lambda x: x,
-    ) -> tuple[Any, Cache]:
-        """All positions at once, and their keys and values. `memory` is what is read `[B, S, width]` and
-        which of it, `[B, 1, T, S]`; `hide` is the dropout."""
+    ) -> Any:
+        """All positions at once. `memory` is what is read `[B, S, width]` and which of it, `[B, 1, T, S]`; `hide`
+        is the dropout."""
         queries, keys, values = self.attention.queries_keys_values(self.first_norm(x), positions)
         x = x + hide(self.attention.attend(queries, keys, values, seen))
         if self.memory is not None and memory is not None:
             queries = self.memory.queries(self.memory_norm(x))
             x = x + hide(self.memory.attend(queries, *self.memory.keys_values(memory[0]), memory[1]))
-        return x + hide(self._feed_forward(self.last_norm(x))), (keys, values)
+        return x + hide(self._feed_forward(self.last_norm(x)))
 
-    def one(self, x: Any, position: Any, kept: Any, memory: tuple[Any, Any, Any] | None = None) -> Any:
-        """One position `[B, width]`. `kept(keys, values)` takes this position's, `[B, heads, size]`, and gives
-        all so far and which of them are there; `memory` is keys, values and which of those."""
-        mine = self.attention.queries_keys_values(self.first_norm(x)[:, None], position[None])
-        query, key, value = (tf.cast(each[:, 0], tf.float32) for each in mine)
-        x = x + self.attention.attend_one(query, *kept(key, value))
+    def next(
+        self, x: Any, position: Any, kept: Cache, memory: tuple[Any, Any, Any] | None = None
+    ) -> tuple[Any, Cache]:
+        """The P positions from `position` on, x `[B, P, width]`, after those whose keys and values are kept, and
+        these with P more. `memory` is keys, values and which of those."""
+        positions = position + tf.range(x.shape[1])
+        query, *mine = self.attention.queries_keys_values(self.first_norm(x), positions)
+        keys, values = (
+            keras.ops.slice_update(room, (0, position, 0), side_by_side(new))
+            for room, new in zip(kept, mine, strict=True)
+        )
+        seen = tf.range(keys.shape[1]) <= positions[:, None]
+        x = x + self.attention.attend_kept(query, keys, values, seen)
         if self.memory is not None and memory is not None:
-            query = tf.cast(self.memory.queries(self.memory_norm(x)[:, None])[:, 0], tf.float32)
-            x = x + self.memory.attend_one(query, *memory)
-        return x + self._feed_forward(self.last_norm(x))
+            x = x + self.memory.attend_kept(self.memory.queries(self.memory_norm(x)), *memory)
+        return x + self._feed_forward(self.last_norm(x)), (keys, values)
 
     def _feed_forward(self, x: Any) -> Any:
-        up = tf.nn.gelu(product(x, self.up, self.compute_dtype), approximate=True)
-        return tf.cast(product(up, self.down, self.compute_dtype), tf.float32)
+        return product(tf.nn.gelu(product(x, self.up), approximate=True), self.down)
 
 
-def product(x: Any, kernel: Any, dtype: Any) -> Any:
-    """`[..., n]` times `[n, m]`, as one matrix product in `dtype`."""
-    x, kernel = tf.cast(x, dtype), tf.cast(kernel, dtype)
+def side_by_side(x: Any) -> Any:
+    """`[B, T, heads, size]` to `[B * heads, T, size]`, as keys and values are kept."""
+    batch, steps, heads, size = x.shape
+    return tf.reshape(tf.transpose(x, (0, 2, 1, 3)), (batch * heads, steps, size))
+
+
+def of_rows(kept: Any, rows: Any, heads: int) -> Any:
+    """What is kept `[B * heads, ...]` of these rows `[n]` of the batch, `[n * heads, ...]`."""
+    apart = tf.reshape(kept, (kept.shape[0] // heads, heads, *kept.shape[1:]))
+    return tf.reshape(tf.gather(apart, rows), (rows.shape[0] * heads, *kept.shape[1:]))
+
+
+def product(x: Any, kernel: Any) -> Any:
+    """`[..., n]` times `[n, m]`, as one matrix product."""
+    kernel = tf.convert_to_tensor(kernel)
     flat = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
     return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [kernel.shape[1]]], axis=0))
 
@@ -154,7 +169,7 @@ def rotated(x: Any, positions: Any) -> Any:
     frequency = tf.constant(10_000.0 ** (-np.arange(half) / half), tf.float32)
     angle = tf.cast(positions, tf.float32)[:, None, None] * frequency  # [T, 1, size/2]
     first, second = tf.split(x, 2, axis=-1)
-    sine, cosine = tf.cast(tf.sin(angle), x.dtype), tf.cast(tf.cos(angle), x.dtype)
+    sine, cosine = tf.sin(angle), tf.cos(angle)
     return tf.concat([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
 
 

@@ -42,20 +42,33 @@ class AttentionModel(GenerativeModel):
         length = batch.get("length")
         length = tf.fill(tf.shape(x)[:1], tf.shape(x)[1]) if length is None else tf.cast(length, tf.int32)
         seed = tf.cast(self.seed_generator.next(), tf.int32)
-        loss, count = self._learn(x, length, seed)
+        if tf.distribute.has_strategy():  # gradients are averaged between devices, outside of any program
+            loss, count, gradients = self._slope(x, length, seed)
+            self.optimizer.apply(gradients, self.trainable_variables)
+        else:
+            loss, count = self._learn(x, length, seed)
         return self.track({"loss": loss}, weight=count)
 
     @tf.function(jit_compile=True, autograph=False)
     def _learn(self, x: Any, length: Any, seed: Any) -> tuple[Any, Any]:
         """An update, and the mean and number of what counted."""
+        loss, count, gradients = self._gradients(x, length, seed)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return loss, count
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _slope(self, x: Any, length: Any, seed: Any) -> tuple[Any, Any, list[Any]]:
+        """See _gradients."""
+        return self._gradients(x, length, seed)
+
+    def _gradients(self, x: Any, length: Any, seed: Any) -> tuple[Any, Any, list[Any]]:
+        """The mean and number of what counted, and the gradients, scaled as the optimizer takes them."""
         with tf.GradientTape() as tape:
             nats, counted = self.nats(x, length, seed)
             count = tf.reduce_sum(tf.cast(counted, tf.float32))
             loss = tf.math.divide_no_nan(tf.reduce_sum(tf.where(counted, nats, 0.0)), count)
             scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, [variable.value for variable in self.trainable_variables])
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return loss, count
+        return loss, count, tape.gradient(scaled, [variable.value for variable in self.trainable_variables])
 
     def start_from(self, model: GenerativeModel) -> None:
         """Takes the weights of another model of this family as first weights, for fine-tuning.

@@ -28,6 +28,9 @@ from keras_models.sequence.decoding import (
 )
 from keras_models.sequence.stack import Stack, inside
 
+AT_ONCE = 8  # symbols of a prompt that are read together
+LEAST_ROOM = 64  # symbols that a program for writing has room for
+
 
 class Config(FamilyConfig):
     layers: int = Field(4, ge=1, le=128, description="blocks, one on the other")
@@ -60,7 +63,6 @@ class GenerativePretrainedTransformer(AttentionModel):
     likelihood = "exact"
     measure = "mass"
     paper = "Radford et al. 2019, Language Models are Unsupervised Multitask Learners"
-    mixed_precision = True
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)
@@ -76,7 +78,7 @@ class GenerativePretrainedTransformer(AttentionModel):
     def hidden(self, x: Any, seed: Any = None) -> Any:
         """`[B, T, width]`: the states from which each of the symbols `[B, T]` is foretold."""
         read = after(self.start, inside(x, self.spec.vocabulary))
-        return self.stack.whole(self.stack.embed(read), seed=seed)[0]
+        return self.stack.whole(self.stack.embed(read), seed=seed)
 
     def logits(self, x: Any) -> Any:
         """Of each of the symbols x `[B, T]` given those before it: float32 `[B, T, vocabulary]`."""
@@ -171,15 +173,17 @@ class GenerativePretrainedTransformer(AttentionModel):
         room = max(self.context - n, self.context // 2, 0) if self.context > 1 else 0
         windows = [text[max(len(text) - room, 0) :] if len(text) >= self.context else text for text in texts]
         given = [len(window) for window in windows] + [self.context] * (size - len(texts))
+        end = min(self.context, max(given[: len(texts)]) + n)
         symbols = np.zeros((size, self.context), np.int32)
         noise = np.zeros((size, self.context), np.float32)
         for i, window in enumerate(windows):
             symbols[i, : len(window)] = window
             noise[i, len(window) :] = random[i].random(self.context - len(window), np.float32)
-        end = min(self.context, max(given[: len(texts)]) + n)
+        wide = min(self.context, max(LEAST_ROOM, 1 << (end - 1).bit_length()))  # few widths too
         found, end = self._write(
-            tf.constant(symbols), tf.constant(given, tf.int32), tf.constant(end), tf.constant(noise),
-            tf.constant(table), choice.numbers, program=choice.program, reads=max(given[: len(texts)]) > 0,
+            tf.constant(symbols[:, :wide]), tf.constant(given, tf.int32), tf.constant(end),
+            tf.constant(noise[:, :wide]), tf.constant(table), choice.numbers,
+            program=choice.program, reads=min(given) >= AT_ONCE,
         )  # fmt: skip
         return [
             row[begin : int(end)]
@@ -199,19 +203,20 @@ class GenerativePretrainedTransformer(AttentionModel):
         program: tuple[bool, int, bool, bool],
         reads: bool,
     ) -> tuple[Any, Any]:
-        """x `[B, context]` with what follows the first `given` `[B]` symbols of each row filled in, and the
+        """x `[B, room]` with what follows the first `given` `[B]` symbols of each row filled in, and the
         place where it ends: `end`, or earlier where every row has met a stop.
 
         Args:
-            noise: uniform `[B, context]`.
+            noise: uniform `[B, room]`.
             stops: see `stop_table`.
             program, numbers: see Choice.
-            reads: whether any row is given a symbol.
+            reads: whether every row is given AT_ONCE symbols or more, which are read together.
         """
-        batch, width = x.shape[0], stops.shape[1]
-        room = self._read(x, batch, reads)
-        first = tf.reduce_min(given)
-        read = after(self.start, x)
+        (batch, room), width = x.shape, stops.shape[1]
+        read, first, kept = after(self.start, x), tf.reduce_min(given), self.stack.empty(batch, room)
+        if reads:
+            kept = self._read(read, first, kept)
+        begin = first // AT_ONCE * AT_ONCE
         turned, noise = tf.transpose(x), tf.transpose(noise)
         occurred = tf.zeros((batch, 0), tf.bool)
         if program[3]:
@@ -219,10 +224,10 @@ class GenerativePretrainedTransformer(AttentionModel):
             occurred = tf.reduce_any(tf.one_hot(which, self.spec.vocabulary) > 0, axis=1)
 
         def step(
-            t: Any, previous: Any, room: Any, found: Any, occurred: Any, recent: Any, over: Any
+            t: Any, previous: Any, kept: Any, found: Any, occurred: Any, recent: Any, over: Any
         ) -> tuple[Any, ...]:
-            hidden, room = self.stack.one(previous, t, room)
-            logits = self.stack.logits(hidden)
+            hidden, kept = self.stack.next(previous[:, None], t, kept)
+            logits = self.stack.logits(hidden[:, 0])
             if program[3]:
                 logits = penalised(logits, occurred, numbers[2])
             symbols = tf.where(t < given, turned[t], choose(logits, noise[t], program, numbers))
@@ -231,23 +236,28 @@ class GenerativePretrainedTransformer(AttentionModel):
             if width:
                 recent = tf.concat([recent[:, 1:], symbols[:, None]], axis=1)
                 over |= stopped(recent, t + 1 - given, stops)
-            return t + 1, symbols, room, found.write(t, symbols), occurred, recent, over
+            return t + 1, symbols, kept, found.write(t, symbols), occurred, recent, over
 
         loop = (
-            first,
-            tf.gather(tf.transpose(read), first % self.context),
-            room,
-            tf.TensorArray(tf.int32, self.context).unstack(turned),
+            begin,
+            tf.gather(tf.transpose(read), begin),
+            kept,
+            tf.TensorArray(tf.int32, room).unstack(turned),
             occurred,
             tf.fill((batch, width), NOTHING),
             given >= end,
         )
         going = lambda t, *state: (t < end) & ~tf.reduce_all(state[-1])  # noqa: E731
-        t, _, _, found, *_ = tf.while_loop(going, step, loop, maximum_iterations=self.context)
+        t, _, _, found, *_ = tf.while_loop(going, step, loop, maximum_iterations=room)
         return tf.transpose(found.stack()), t
 
-    def _read(self, x: Any, batch: int, reads: bool) -> list[Any]:
-        """The keys and values of all of x; of what follows the prompts they are written again."""
-        if reads:
-            return self.stack.kept(self.stack.whole(self.stack.embed(after(self.start, x)))[1])
-        return self.stack.empty(batch)
+    def _read(self, read: Any, end: Any, kept: list[Any]) -> list[Any]:
+        """The keys and values of the first symbols of `read` `[B, room]`: all whole groups of AT_ONCE before
+        `end`."""
+
+        def step(t: Any, kept: Any) -> tuple[Any, Any]:
+            symbols = tf.slice(read, (0, t), (read.shape[0], AT_ONCE))
+            return t + AT_ONCE, self.stack.next(symbols, t, kept)[1]
+
+        going = lambda t, _: t + AT_ONCE <= end  # noqa: E731
+        return tf.while_loop(going, step, (0, kept), maximum_iterations=read.shape[1] // AT_ONCE)[1]

@@ -50,7 +50,6 @@ class MaskedLanguageModel(AttentionModel):
     kinds = ("tokens",)
     likelihood = "none"
     paper = "Devlin et al. 2019, BERT: Pre-training of Deep Bidirectional Transformers"
-    mixed_precision = True
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)
@@ -78,7 +77,7 @@ class MaskedLanguageModel(AttentionModel):
         """`[B, T, width]` of symbols and blanks `[B, T]`; what lies behind the length is not read."""
         itself = tf.eye(shown.shape[1], dtype=tf.bool)
         seen = itself | there(shown, length)[:, None, None, :]
-        return self.stack.whole(self.stack.embed(shown), seen=seen, seed=seed)[0]
+        return self.stack.whole(self.stack.embed(shown), seen=seen, seed=seed)
 
     # -- using -------------------------------------------------------------------------------------
 

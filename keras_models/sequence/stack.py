@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_models.sequence.attention import STD, Block, Cache, Norm, dropout, normal, product
+from keras_models.sequence.attention import STD, Block, Cache, Norm, dropout, normal, product, side_by_side
 
 ONE_HOT = 1024  # up to so many rows, a product is faster than rows added one after another
 
@@ -75,8 +75,8 @@ class Stack(keras.layers.Layer):
 
     def whole(
         self, x: Any, *, seen: Any = None, memory: tuple[Any, Any] | None = None, seed: Any = None
-    ) -> tuple[Any, list[Cache]]:
-        """Hidden states of embedded symbols x `[B, T, width]`, and the keys and values of each layer.
+    ) -> Any:
+        """Hidden states of embedded symbols x `[B, T, width]`.
 
         Args:
             seen: bool `[B, 1, T, T]`, what each position may read, itself at least: a softmax over nothing is
@@ -87,35 +87,24 @@ class Stack(keras.layers.Layer):
         hide = dropout(self.dropout, seed)
         order = tf.range(x.shape[1])
         seen = order[None, :] <= order[:, None] if seen is None else seen
-        caches, x = [], hide(x)
+        x = hide(x)
         for block in self.blocks:
-            x, cache = block.whole(x, order, seen, memory, hide)
-            caches.append(cache)
-        return self.norm(x), caches
+            x = block.whole(x, order, seen, memory, hide)
+        return self.norm(x)
 
     def logits(self, hidden: Any) -> Any:
-        """`[..., width]` to float32 `[..., vocabulary]`."""
-        return product(hidden, tf.transpose(self.embedding[: self.vocabulary]), tf.float32)
+        """`[..., width]` to `[..., vocabulary]`."""
+        return product(hidden, tf.transpose(self.embedding[: self.vocabulary]))
 
     def nats(self, hidden: Any, x: Any) -> Any:
         """-log p of the symbols x `[B, T]`; infinite for those outside of the vocabulary."""
         return nats(self.logits(hidden), x)
 
-    def kept(self, caches: list[Cache]) -> list[Any]:
-        """Room for the keys and values of each layer, `context` steps, and those of `whole` in it."""
-        room = []
-        for keys, values in caches:
-            both = tf.cast(tf.stack([keys, values], axis=2), tf.float32)
-            both = tf.transpose(both, (1, 2, 0, 3, 4))  # [T, 2, B, heads, size]
-            both = tf.pad(both, [[0, self.context - both.shape[0]], *[[0, 0]] * 4])
-            room.append(tf.TensorArray(tf.float32, self.context).unstack(both))
-        return room
-
-    def empty(self, batch: int) -> list[Any]:
-        """Room in which nothing is kept yet, for `batch` rows."""
+    def empty(self, batch: int, room: int) -> list[Cache]:
+        """Room for the keys and values of each layer: `room` steps of `batch` rows."""
         attention = self.blocks[0].attention
-        nothing = tf.zeros((self.context, 2, batch, attention.heads, attention.size))
-        return [tf.TensorArray(tf.float32, self.context).unstack(nothing) for _ in self.blocks]
+        nothing = tf.zeros((batch * attention.heads, room, attention.size))
+        return [(nothing, nothing) for _ in self.blocks]
 
     def freeze(self, blocks: int) -> None:
         """Takes the first blocks, and then the embedding and positions too, out of what is learnt.
@@ -131,36 +120,26 @@ class Stack(keras.layers.Layer):
             if blocks and table is not None:
                 table.trainable = False
 
-    def one(
-        self, symbols: Any, position: Any, room: list[Any], memories: list[Any] | None = None
-    ) -> tuple[Any, list[Any]]:
-        """The hidden state `[B, width]` of the symbols `[B]` at `position`, and the room with their keys and
-        values in it. `memories` is keys, values and which of them are there, for each layer."""
+    def next(
+        self, symbols: Any, position: Any, kept: list[Cache], memories: list[Any] | None = None
+    ) -> tuple[Any, list[Cache]]:
+        """The hidden states `[B, P, width]` of the symbols `[B, P]` at `position` and behind it, and what is kept
+        with their keys and values in it. `memories` is keys, values and which of them are there, for each layer."""
         x = tf.gather(tf.convert_to_tensor(self.embedding), symbols)
         if self.positions is not None:
-            x += tf.gather(tf.convert_to_tensor(self.positions), position)
+            x += tf.slice(tf.convert_to_tensor(self.positions), (position, 0), (x.shape[1], self.width))
         written = []
-
-        def keep(number: int) -> Any:
-            def kept(key: Any, value: Any) -> tuple[Any, Any, Any]:
-                written.append(room[number].write(position, tf.stack([key, value])))
-                both = written[-1].stack()
-                return both[:, 0], both[:, 1], tf.range(self.context) <= position
-
-            return kept
-
         for number, block in enumerate(self.blocks):
-            x = block.one(x, position, keep(number), memories[number] if memories else None)
+            x, cache = block.next(x, position, kept[number], memories[number] if memories else None)
+            written.append(cache)
         return self.norm(x), written
 
     def memories(self, memory: Any, there: Any) -> list[Any]:
-        """Keys and values `[S, B, heads, size]` of a memory `[B, S, width]` for each layer's `one`."""
-        found = []
-        for block in self.blocks:
-            both = (tf.cast(each, tf.float32) for each in block.memory.keys_values(memory))
-            keys, values = (tf.transpose(each, (1, 0, 2, 3)) for each in both)
-            found.append((keys, values, tf.transpose(there)))
-        return found
+        """For each layer's `next`: keys and values `[B * heads, S, size]` of a memory `[B, S, width]`, and which
+        of them are `there` `[B, S]`."""
+        heads = self.blocks[0].attention.heads
+        seen = tf.repeat(there, heads, axis=0)[:, None]
+        return [(*map(side_by_side, block.memory.keys_values(memory)), seen) for block in self.blocks]
 
 
 def nats(logits: Any, x: Any) -> Any:

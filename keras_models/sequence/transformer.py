@@ -16,6 +16,7 @@ import tensorflow as tf
 from pydantic import Field
 
 from keras_models.config import FamilyConfig
+from keras_models.sequence.attention import of_rows
 from keras_models.sequence.attention_model import AttentionModel, after, checked
 from keras_models.sequence.decoding import PLAIN, beam_search, choose
 from keras_models.sequence.stack import Stack, inside
@@ -55,7 +56,6 @@ class Transformer(AttentionModel):
     likelihood = "exact"
     measure = "mass"
     paper = "Vaswani et al. 2017, Attention Is All You Need"
-    mixed_precision = True
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)
@@ -98,7 +98,7 @@ class Transformer(AttentionModel):
         source = tf.where(target[:, :, None], place <= border[:, None, None], place == 0)[:, None]
         embedded = self.decoder.embed(read, tf.broadcast_to(place, tf.shape(x)) - first)
         seed = None if seed is None else seed + [7, 0]
-        hidden = self.decoder.whole(embedded, seen=seen, memory=(memory, source), seed=seed)[0]
+        hidden = self.decoder.whole(embedded, seen=seen, memory=(memory, source), seed=seed)
         return self.decoder.logits(hidden)
 
     def memory(self, read: Any, border: Any, seed: Any = None) -> Any:
@@ -107,7 +107,7 @@ class Transformer(AttentionModel):
         place = tf.range(read.shape[1])
         within = (place <= border[:, None])[:, None, None, :] & (place > 0)[:, None]
         seen = (place == place[:, None]) | within
-        return self.encoder.whole(self.encoder.embed(read), seen=seen, seed=seed)[0]
+        return self.encoder.whole(self.encoder.embed(read), seen=seen, seed=seed)
 
     def _border(self, x: Any, length: Any) -> Any:
         """Where the first separator within the length is, int32 `[B]`; T where there is none."""
@@ -169,14 +169,15 @@ class Transformer(AttentionModel):
         """A source or a target `[n, T]`, drawn from noise `[T, n]`: the separator from its end on."""
         n = first.shape[0]
 
-        def step(t: Any, previous: Any, over: Any, room: Any, found: Any) -> tuple[Any, ...]:
-            hidden, room = self.decoder.one(previous, t, room, memories)
-            symbols = choose(self.decoder.logits(hidden), noise[t], PLAIN.program, PLAIN.numbers)
+        def step(t: Any, previous: Any, over: Any, kept: Any, found: Any) -> tuple[Any, ...]:
+            hidden, kept = self.decoder.next(previous[:, None], t, kept, memories)
+            symbols = choose(self.decoder.logits(hidden[:, 0]), noise[t], PLAIN.program, PLAIN.numbers)
             symbols = tf.where(over, self.separator, symbols)
-            return t + 1, symbols, over | (symbols == self.separator), room, found.write(t, symbols)
+            return t + 1, symbols, over | (symbols == self.separator), kept, found.write(t, symbols)
 
         found = tf.TensorArray(tf.int32, self.context, element_shape=(n,))
-        loop = (tf.constant(0), first, tf.zeros((n,), tf.bool), self.decoder.empty(n), found)
+        kept = self.decoder.empty(n, self.context)
+        loop = (tf.constant(0), first, tf.zeros((n,), tf.bool), kept, found)
         going = lambda t, *_: t < self.context  # noqa: E731
         *_, found = tf.while_loop(going, step, loop, maximum_iterations=self.context)
         return tf.transpose(found.stack())
@@ -211,26 +212,22 @@ class Transformer(AttentionModel):
     @tf.function(jit_compile=True, autograph=False)
     def _translate(self, sources: Any, lengths: Any, length_power: Any, *, beams: int) -> tuple[Any, Any]:
         """Targets `[B, T]`, the separator from their ends on, and their log p `[B]`."""
-        read = after(self.start, sources)
+        heads, batch = self.config.heads, sources.shape[0]
+        every = tf.repeat(tf.range(batch), beams)
         memories = [
-            tuple(tf.repeat(each, beams, axis=1) for each in layer) for layer in self._memories(read, lengths)
+            tuple(of_rows(each, every, heads) for each in layer)
+            for layer in self._memories(after(self.start, sources), lengths)
         ]
 
-        def step(symbols: Any, t: Any, room: Any) -> tuple[Any, Any]:
-            hidden, room = self.decoder.one(symbols, t, room, memories)
-            return tf.nn.log_softmax(self.decoder.logits(hidden)), room
+        def step(symbols: Any, t: Any, kept: Any) -> tuple[Any, Any]:
+            hidden, kept = self.decoder.next(symbols[:, None], t, kept, memories)
+            return tf.nn.log_softmax(self.decoder.logits(hidden[:, 0])), kept
 
-        def reorder(room: Sequence[Any], parents: Any) -> Any:
-            return [
-                tf.TensorArray(tf.float32, self.context).unstack(
-                    tf.gather(layer.stack(), parents, axis=2)
-                )
-                for layer in room
-            ]  # fmt: skip
+        def reorder(kept: Sequence[Any], parents: Any) -> Any:
+            return [tuple(of_rows(each, parents, heads) for each in layer) for layer in kept]
 
-        batch = sources.shape[0]
         return beam_search(
-            step, reorder, tf.fill((batch,), self.separator), self.decoder.empty(batch * beams),
+            step, reorder, tf.fill((batch,), self.separator), self.decoder.empty(batch * beams, self.context),
             beams=beams, steps=self.context, end=self.separator, length_power=length_power,
         )  # fmt: skip
 

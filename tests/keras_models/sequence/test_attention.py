@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_models.sequence.attention import Attention, Block, Norm, dropout, rotated
+from keras_models.sequence.attention import Attention, Block, Norm, dropout, of_rows, rotated, side_by_side
 from keras_models.sequence.schedule import WarmUpCosine, adamw
 from keras_models.sequence.stack import rows
 
@@ -45,18 +45,23 @@ def test_attention_is_the_formula(attention):
     np.testing.assert_allclose(attention.attend(*parts, seen), by_hand(attention, X, X, seen), atol=1e-5)
 
 
-def test_attention_to_a_memory_and_one_query_at_a_time_are_the_same_formula(attention):
+def test_attention_to_a_memory_and_some_queries_at_a_time_are_the_same_formula(attention):
     memory = RANDOM.normal(size=(2, 7, 8)).astype(np.float32)
     seen = np.arange(7)[None] < np.array([[7], [3]])
     expected = by_hand(attention, X, memory, seen[:, None, :])
     keys, values = attention.keys_values(memory)
     whole = attention.attend(attention.queries(X), keys, values, seen[:, None, None, :])
     np.testing.assert_allclose(whole, expected, atol=1e-5)
-    keys, values = (tf.transpose(each, (1, 0, 2, 3)) for each in (keys, values))
-    for t in range(5):
-        query = attention.queries(X)[:, t]
-        one = attention.attend_one(query, keys, values, tf.transpose(seen))
-        np.testing.assert_allclose(one, expected[:, t], atol=1e-5)
+    kept = [side_by_side(each) for each in (keys, values)]
+    for t in range(4):
+        two = attention.attend_kept(attention.queries(X)[:, t : t + 2], *kept, seen.repeat(2, 0)[:, None])
+        np.testing.assert_allclose(two, expected[:, t : t + 2], atol=1e-5)
+
+
+def test_rows_of_what_is_kept_are_rows_of_the_batch():
+    x = tf.constant(RANDOM.normal(size=(3, 5, 2, 4)))
+    rows = tf.constant([2, 2, 0, 1])
+    np.testing.assert_array_equal(of_rows(side_by_side(x), rows, 2), side_by_side(tf.gather(x, rows)))
 
 
 def test_norm_is_that_of_keras():
@@ -69,7 +74,7 @@ def test_a_block_whose_parts_give_nothing_is_the_identity():
     for kernel in (block.attention.exit, block.memory.exit, block.down):
         kernel.assign(tf.zeros_like(kernel))
     seen = tf.ones((1, 1, 1, 5), tf.bool)
-    found, _ = block.whole(tf.constant(X), tf.range(5), seen[0, 0], (tf.constant(X), seen))
+    found = block.whole(tf.constant(X), tf.range(5), seen[0, 0], (tf.constant(X), seen))
     np.testing.assert_array_equal(found, X)
 
 

@@ -53,7 +53,7 @@ def test_no_position_sees_its_future(positions):
     x = model.stack.embed(after(model.start, tf.constant(X)))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        some = model.stack.whole(x)[0] * np.arange(8, dtype=np.float32)  # a norm's entries sum to nothing
+        some = model.stack.whole(x) * np.arange(8, dtype=np.float32)  # a norm's entries sum to nothing
         found = tf.reduce_sum(some, axis=2)
     past = tape.batch_jacobian(found, x, experimental_use_pfor=False)
     size = np.abs(past.numpy()).max(axis=(0, 3))  # [state, symbol read]
@@ -65,15 +65,13 @@ def test_no_position_sees_its_future(positions):
 def test_kept_keys_and_values_give_the_same_logits_wherever_they_begin(positions):
     model = spread(build(layers=2, positions=positions))
     expected, read = model.logits(X).numpy(), after(model.start, tf.constant(X))
-    caches = model.stack.whole(model.stack.embed(read))[1]
-    for begin in (0, 3, 7):  # what is behind `begin` is read again and written over
-        wrong = [(k.numpy(), v.numpy()) for k, v in caches]
-        for kept in (array for pair in wrong for array in pair):
-            kept[:, begin:] = 9
-        room = model.stack.kept([(tf.constant(k), tf.constant(v)) for k, v in wrong])
-        for t in range(begin, 8):
-            hidden, room = model.stack.one(read[:, t], tf.constant(t), room)
-            np.testing.assert_allclose(model.stack.logits(hidden), expected[:, t], atol=1e-5)
+    for together in (1, 2, 3, 8):
+        kept = model.stack.empty(4, 8)
+        kept = [(keys + 9, values + 9) for keys, values in kept]  # what is ahead is not read
+        for t in range(0, 9 - together, together):
+            hidden, kept = model.stack.next(read[:, t : t + together], tf.constant(t), kept)
+            found = model.stack.logits(hidden)
+            np.testing.assert_allclose(found, expected[:, t : t + together], atol=1e-5)
 
 
 def test_rotary_positions_are_relative():
@@ -142,6 +140,18 @@ def test_greedy_completion_is_the_argmax_without_a_cache(gpt):
     found = gpt.complete(prompts, 4, temperature=0.0)
     for prompt, made in zip(prompts, found, strict=True):
         assert made.tolist() == greedy(gpt, prompt, 4), prompt
+
+
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_long_prompts_are_read_in_groups_to_the_same_end(positions):
+    spec = Spec(kind="tokens", shape=(24,), vocabulary=5)
+    config = keras_models.describe("gpt").config.parse({**TINY, "layers": 2, "positions": positions})
+    model = spread(keras_models.build("gpt", spec, config))
+    prompts = [RANDOM.integers(0, 5, length).tolist() for length in (8, 17, 20)]
+    for prompt, made in zip(prompts, model.complete(prompts, 4, temperature=0.0), strict=True):
+        text = np.append(prompt, made).astype(np.int32)
+        best = model.logits(text[None]).numpy()[0].argmax(axis=-1)
+        assert made.tolist() == best[len(prompt) :].tolist()
 
 
 def test_beyond_the_context_the_last_half_is_read_again(gpt):

@@ -146,17 +146,14 @@ def test_a_beam_as_wide_as_all_there_is_finds_the_likeliest_of_all():
 
 
 def every_target(model, memories):
-    """All targets of up to four symbols, the separator from the end on, and their log p, step by step."""
+    """All targets of up to four symbols, the separator from the end on, and their log p, one after another."""
     inner = [row for row in itertools.product(range(3), repeat=4) if all_behind_end(row)]
     for row in inner:
-        room, previous, total = model.decoder.empty(1), END, 0.0
-        for t, symbol in enumerate(row):
-            hidden, room = model.decoder.one(tf.constant([previous]), tf.constant(t), room, memories)
-            total += float(tf.nn.log_softmax(model.decoder.logits(hidden))[0, symbol])
-            previous = symbol
-            if symbol == END:
-                break
-        yield list(row), total
+        read = tf.constant([[END, *row[:-1]]])
+        hidden, _ = model.decoder.next(read, tf.constant(0), model.decoder.empty(1, 4), memories)
+        log_p = tf.nn.log_softmax(model.decoder.logits(hidden))[0].numpy()
+        length = row.index(END) + 1 if END in row else len(row)
+        yield list(row), sum(log_p[t, symbol] for t, symbol in enumerate(row[:length]))
 
 
 def all_behind_end(row):
