@@ -6,6 +6,7 @@ learned, or rotate pairs of entries of queries and keys by angles that grow with
 
 Arrays are `[B, T, width]`; keys and values that are kept for later steps are `[B * heads, room, size]`: so
 they are written in place and multiplied where they lie, and XLA makes no copy of them.
+Products are of the layer's compute dtype; norms, the softmax, sums of blocks and what is kept are float32.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Norm(keras.layers.Layer):
     """(x - mean) / standard deviation over the last axis, times a scale (Ba et al. 2016)."""
 
     def __init__(self, width: int, name: str) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, dtype="float32")
         self.scale = self.add_weight(name="scale", shape=(width,), initializer="ones")
         self.built = True
 
@@ -50,7 +51,7 @@ class Attention(keras.layers.Layer):
 
     def queries_keys_values(self, x: Any, positions: Any) -> tuple[Any, Any, Any]:
         """Each `[B, T, heads, size]`, of x `[B, T, width]` at `positions` `[T]`."""
-        whole = product(x, self.entrance)
+        whole = product(x, self.entrance, self.compute_dtype)
         parts = tf.split(self._by_head(whole, 3 * self.heads), 3, axis=2)
         if self.rotary:
             parts[:2] = [rotated(part, positions) for part in parts[:2]]
@@ -58,21 +59,23 @@ class Attention(keras.layers.Layer):
 
     def queries(self, x: Any) -> Any:
         """`[B, T, heads, size]` of x `[B, T, width]`."""
-        return self._by_head(product(x, self.entrance[:, : self.heads * self.size]), self.heads)
+        kernel = self.entrance[:, : self.heads * self.size]
+        return self._by_head(product(x, kernel, self.compute_dtype), self.heads)
 
     def keys_values(self, memory: Any) -> tuple[Any, Any]:
         """Each `[B, S, heads, size]`, of a memory `[B, S, width]`."""
-        whole = product(memory, self.entrance[:, self.heads * self.size :])
+        whole = product(memory, self.entrance[:, self.heads * self.size :], self.compute_dtype)
         return tuple(tf.split(self._by_head(whole, 2 * self.heads), 2, axis=2))
 
     def attend(self, queries: Any, keys: Any, values: Any, seen: Any) -> Any:
         """`[B, T, width]`; `seen` `[T, S]` or `[B, 1, T, S]` says which keys each query may use, one at least."""
         queries, keys, values = (tf.transpose(each, (0, 2, 1, 3)) for each in (queries, keys, values))
-        scores = tf.matmul(queries / math.sqrt(self.size), keys, transpose_b=True)
+        scores = tf.cast(tf.matmul(queries / math.sqrt(self.size), keys, transpose_b=True), tf.float32)
         weights = tf.nn.softmax(tf.where(seen, scores, -np.inf))
-        found = tf.transpose(tf.matmul(weights, values), (0, 2, 1, 3))
+        found = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), (0, 2, 1, 3))
         shape = tf.shape(found)
-        return product(tf.reshape(found, (shape[0], shape[1], self.heads * self.size)), self.exit)
+        found = tf.reshape(found, (shape[0], shape[1], self.heads * self.size))
+        return tf.cast(product(found, self.exit, self.compute_dtype), tf.float32)
 
     def attend_kept(self, queries: Any, keys: Any, values: Any, seen: Any) -> Any:
         """`[B, P, width]` for queries `[B, P, heads, size]` over kept keys and values `[B * heads, S, size]`;
@@ -82,7 +85,8 @@ class Attention(keras.layers.Layer):
         scores = tf.matmul(queries, keys, transpose_b=True)
         found = tf.matmul(tf.nn.softmax(tf.where(seen, scores, -np.inf)), values)
         found = tf.transpose(tf.reshape(found, (batch, self.heads, steps, self.size)), (0, 2, 1, 3))
-        return product(tf.reshape(found, (batch, steps, self.heads * self.size)), self.exit)
+        found = tf.reshape(found, (batch, steps, self.heads * self.size))
+        return tf.cast(product(found, self.exit, self.compute_dtype), tf.float32)
 
     def _by_head(self, x: Any, heads: int) -> Any:
         shape = tf.shape(x)
@@ -141,13 +145,14 @@ class Block(keras.layers.Layer):
         return x + self._feed_forward(self.last_norm(x)), (keys, values)
 
     def _feed_forward(self, x: Any) -> Any:
-        return product(tf.nn.gelu(product(x, self.up), approximate=True), self.down)
+        up = tf.nn.gelu(product(x, self.up, self.compute_dtype), approximate=True)
+        return tf.cast(product(up, self.down, self.compute_dtype), tf.float32)
 
 
 def side_by_side(x: Any) -> Any:
-    """`[B, T, heads, size]` to `[B * heads, T, size]`, as keys and values are kept."""
+    """`[B, T, heads, size]` to float32 `[B * heads, T, size]`, as keys and values are kept."""
     batch, steps, heads, size = x.shape
-    return tf.reshape(tf.transpose(x, (0, 2, 1, 3)), (batch * heads, steps, size))
+    return tf.reshape(tf.transpose(tf.cast(x, tf.float32), (0, 2, 1, 3)), (batch * heads, steps, size))
 
 
 def of_rows(kept: Any, rows: Any, heads: int) -> Any:
@@ -156,9 +161,9 @@ def of_rows(kept: Any, rows: Any, heads: int) -> Any:
     return tf.reshape(tf.gather(apart, rows), (rows.shape[0] * heads, *kept.shape[1:]))
 
 
-def product(x: Any, kernel: Any) -> Any:
-    """`[..., n]` times `[n, m]`, as one matrix product."""
-    kernel = tf.convert_to_tensor(kernel)
+def product(x: Any, kernel: Any, dtype: Any) -> Any:
+    """`[..., n]` times `[n, m]`, as one matrix product in `dtype`."""
+    x, kernel = tf.cast(x, dtype), tf.cast(kernel, dtype)
     flat = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
     return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [kernel.shape[1]]], axis=0))
 
@@ -169,7 +174,7 @@ def rotated(x: Any, positions: Any) -> Any:
     frequency = tf.constant(10_000.0 ** (-np.arange(half) / half), tf.float32)
     angle = tf.cast(positions, tf.float32)[:, None, None] * frequency  # [T, 1, size/2]
     first, second = tf.split(x, 2, axis=-1)
-    sine, cosine = tf.sin(angle), tf.cos(angle)
+    sine, cosine = tf.cast(tf.sin(angle), x.dtype), tf.cast(tf.cos(angle), x.dtype)
     return tf.concat([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
 
 

@@ -63,6 +63,7 @@ class GenerativePretrainedTransformer(AttentionModel):
     likelihood = "exact"
     measure = "mass"
     paper = "Radford et al. 2019, Language Models are Unsupervised Multitask Learners"
+    mixed_precision = True
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)

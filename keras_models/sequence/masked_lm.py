@@ -50,6 +50,7 @@ class MaskedLanguageModel(AttentionModel):
     kinds = ("tokens",)
     likelihood = "none"
     paper = "Devlin et al. 2019, BERT: Pre-training of Deep Bidirectional Transformers"
+    mixed_precision = True
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)

@@ -93,8 +93,8 @@ class Stack(keras.layers.Layer):
         return self.norm(x)
 
     def logits(self, hidden: Any) -> Any:
-        """`[..., width]` to `[..., vocabulary]`."""
-        return product(hidden, tf.transpose(self.embedding[: self.vocabulary]))
+        """`[..., width]` to float32 `[..., vocabulary]`."""
+        return product(hidden, tf.transpose(self.embedding[: self.vocabulary]), tf.float32)
 
     def nats(self, hidden: Any, x: Any) -> Any:
         """-log p of the symbols x `[B, T]`; infinite for those outside of the vocabulary."""

@@ -56,6 +56,7 @@ class Transformer(AttentionModel):
     likelihood = "exact"
     measure = "mass"
     paper = "Vaswani et al. 2017, Attention Is All You Need"
+    mixed_precision = True
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)
