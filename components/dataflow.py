@@ -19,7 +19,14 @@ from components.errors import ConfigError, MozartError, ResourceError
 from components.runners import engine, options
 from components.settings import BeamSettings
 
-DEAD_WORKER = ("Channel closed prematurely", "KilledWorker", "Socket closed", "CANCELLED: client cancelled")
+DEAD_WORKER = (  # as Beam, Dask and Flink say it
+    "Channel closed prematurely",
+    "KilledWorker",
+    "Socket closed",
+    "CANCELLED: client cancelled",
+    "SDK harness closed connection",
+    "no longer reachable",
+)
 TOLD = re.compile(r"components\.errors\.(\w+): (.+?)(?: \[while running|\\n|\n|$)")  # by a worker elsewhere
 Stage = Callable[[Any, list[Any]], Iterable[tuple[str, Any]]]
 

@@ -119,7 +119,9 @@ def _flink(beam: BeamSettings, given: set[str]) -> list[str]:
         )
     if jar and not os.path.isfile(jar):
         raise ConfigError(f"{JAR}='{jar}': there is no such file")
-    base = ["--runner=FlinkRunner", f"--parallelism={beam.workers}"]
+    # What passes between stages goes to disk, so that more parts than slots may run one after the other: a part
+    # whose results fill the hundred messages that the job server buffers would otherwise wait for ever.
+    base = ["--runner=FlinkRunner", f"--parallelism={beam.workers}", "--execution_mode_for_batch=BATCH"]
     if jar and "--flink_job_server_jar" not in given:
         base.append(f"--flink_job_server_jar={jar}")
     if "--environment_type" not in given:

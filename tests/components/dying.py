@@ -1,8 +1,9 @@
-"""A shard writer that ends its process in the middle of a shard: once, or each time."""
+"""Shard writers in the middle of whose work a process is killed: their own, or another."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,4 +22,12 @@ class Dying(_Write):
             half = Path(self.folder) / f".{name}.parquet.{os.getpid()}.tmp"
             half.write_bytes(b"half a shard")
             os._exit(9)
+        yield from super().__call__(name, values)
+
+
+class Killing(_Write):
+    """Kills the process that MOZART_TEST_VICTIM numbers before each shard: it is gone after the first."""
+
+    def __call__(self, name: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
+        os.kill(int(os.environ["MOZART_TEST_VICTIM"]), signal.SIGKILL)
         yield from super().__call__(name, values)
