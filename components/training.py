@@ -23,6 +23,7 @@ from keras_models.saving import arrays_of
 PROGRESS = "@mozart-progress "
 STEPS_AT_ONCE = 32  # most steps in one call of the compiled function; it divides the epoch
 DIVERGED = 1e3  # times the first epoch's value
+LEAST_SCALE = 2.0**-10  # of a loss in float16: it begins at 2^15 and is halved where a gradient is not finite
 
 
 def fit(
@@ -106,6 +107,9 @@ class _Watch(keras.callbacks.Callback):
         self.step, self.rows = snapshots.restore(model) if snapshots else (0, [])
         devices.same_step(self.step)
         self.kept = self.step
+        self.scales = [
+            optimizer.dynamic_scale for optimizer in model.optimizers() if hasattr(optimizer, "dynamic_scale")
+        ]
         self.means = [value.numpy() for metric in model.metrics for value in metric.variables]
         self.resumed_at = self.step
         self.asked_to_stop = False
@@ -147,8 +151,19 @@ class _Watch(keras.callbacks.Callback):
             culprit = first_not_finite(self.model) or f"{bad[0]} (every weight is still finite)"
             raise DataError(
                 f"training stopped at step {self.step}: {', '.join(bad)} is not finite; the first bad tensor is "
-                f"'{culprit}': set a smaller learning rate or look at the data"
+                f"'{culprit}': set a smaller learning rate or look at the data{self._wider()}"
             )
+        for scale in self.scales:  # a step is left out now and then, while the scale is sought; not all of them
+            if float(scale.numpy()) < LEAST_SCALE:
+                raise DataError(
+                    f"training stopped at step {self.step}: gradients are not finite however small the loss is "
+                    f"scaled ('{scale.path}' fell below {LEAST_SCALE:.2g}), and step after step is left out: set "
+                    f"a smaller learning rate or look at the data{self._wider()}"
+                )
+
+    def _wider(self) -> str:
+        """What else helps where numbers above 65,504 are infinite."""
+        return ", or set train.precision to mixed_bfloat16" if self.scales else ""
 
     def where(self) -> str:
         """How far the training is, and from where it would go on."""
