@@ -1,4 +1,4 @@
-"""Finished artifacts in a folder and on a real S3 server on loopback: whole, checked, or not there."""
+"""Finished artifacts in a folder and on real S3 and Cloud Storage servers on loopback: whole, checked, or not there."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from components.errors import ConfigError, DataError, IntegrityError
 from components.publish import publish
 from components.registry import Registry
 from tests.components.publishing import bundle_folder, workshop
-from tests.components.test_storage import BUCKET, s3, server
+from tests.components.test_storage import BUCKET, gs, gs_server, s3, server
 
-__all__ = ("s3", "server")  # fixtures
+__all__ = ("gs", "gs_server", "s3", "server")  # fixtures
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def artifact(tmp_path: Path) -> Path:
     return tmp_path / "artifact"
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "gs"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A root of each kind that can be tried here."""
-    if request.param == "s3":
-        request.getfixturevalue("s3")
-        yield f"s3://{BUCKET}/mozart"
+    if request.param in ("s3", "gs"):
+        request.getfixturevalue(request.param)
+        yield f"{request.param}://{BUCKET}/mozart"
     else:
         yield str(tmp_path / "root")
 

@@ -1,4 +1,4 @@
-"""Files on this machine and in a real S3 server on loopback."""
+"""Files on this machine and in real S3 and Cloud Storage servers on loopback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,53 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     storage._reach.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def gs_server() -> Iterator[str]:
+    """An emulator of Cloud Storage, with the bucket."""
+    from gcp_storage_emulator.server import create_server
+
+    from tests.components.test_runners import free_port
+
+    port = free_port()
+    started = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
+    started.start()
+    yield f"http://127.0.0.1:{port}"
+    started.stop()
+
+
+@pytest.fixture
+def gs(gs_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of that server with an empty bucket."""
+    from apache_beam.io.filesystems import FileSystems
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gs_server)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+    storage._reach.cache_clear()
+    client = Client(project="test", credentials=AnonymousCredentials())
+    yield client
+    for blob in client.list_blobs(BUCKET):
+        blob.delete()
+    storage._reach.cache_clear()
+
+
+@pytest.fixture(params=["s3", "gs"])
+def keep(request: pytest.FixtureRequest) -> Callable[[str, bytes], str]:
+    """Writes a file into the bucket of each store, and says its address."""
+    client = request.getfixturevalue(request.param)
+
+    def write(name: str, body: bytes) -> str:
+        if request.param == "s3":
+            client.put_object(Bucket=BUCKET, Key=name, Body=body)
+        else:
+            client.bucket(BUCKET).blob(name).upload_from_string(body)
+        return f"{request.param}://{BUCKET}/{name}"
+
+    return write
+
+
 def picture(number: int) -> bytes:
     stream = io.BytesIO()
     pixels = np.random.default_rng(number).integers(0, 256, (6, 6, 3), np.uint8)
@@ -107,10 +154,9 @@ def test_a_closed_folder_is_one_sentence() -> None:
 # -- S3 ------------------------------------------------------------------------------------------------
 
 
-def test_a_bucket_is_listed_read_and_sought(s3: Any) -> None:
+def test_a_bucket_is_listed_read_and_sought(keep: Callable[[str, bytes], str]) -> None:
     for name in ("data/b/two.png", "data/a/one.png", "data/a/deep/three.txt", "data/a/.hidden", "other.png"):
-        s3.put_object(Bucket=BUCKET, Key=name, Body=name.encode() * 100)
-    root = f"s3://{BUCKET}/data"
+        root = keep(name, name.encode() * 100).replace("other.png", "data")
 
     def names(path: str) -> list[str]:
         return [storage.relative(entry.path, root) for entry in storage.listing(path)]
@@ -141,7 +187,9 @@ def test_a_changed_object_changes_the_fingerprint_of_a_source(s3: Any) -> None:
     assert source_fingerprint(data) != before
 
 
-def test_images_and_an_archive_of_a_bucket_give_the_records_of_a_folder(s3: Any, tmp_path: Path) -> None:
+def test_images_and_an_archive_of_a_bucket_give_the_records_of_a_folder(
+    keep: Callable[[str, bytes], str], tmp_path: Path
+) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for number in range(30):
@@ -149,10 +197,10 @@ def test_images_and_an_archive_of_a_bucket_give_the_records_of_a_folder(s3: Any,
             (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "pictures" / name).write_bytes(picture(number))
             archive.writestr(name, picture(number))
-            s3.put_object(Bucket=BUCKET, Key=f"pictures/{name}", Body=picture(number))
-    s3.put_object(Bucket=BUCKET, Key="pictures.zip", Body=packed.getvalue())
-    assert len(archives.members(f"s3://{BUCKET}/pictures.zip")) == 30
-    sources = [str(tmp_path / "pictures"), f"s3://{BUCKET}/pictures", f"s3://{BUCKET}/pictures.zip"]
+            keep(f"pictures/{name}", picture(number))
+    address = keep("pictures.zip", packed.getvalue())
+    assert len(archives.members(address)) == 30
+    sources = [str(tmp_path / "pictures"), address.removesuffix(".zip"), address]
     found = [ingest(DataSettings(source=f"images:{s}"), tmp_path / f"r{i}") for i, s in enumerate(sources)]
     assert [manifest["counts"]["read"] for manifest in found] == [30, 30, 30]
     assert len({manifest["fingerprint"] for manifest in found}) == 1

@@ -76,7 +76,7 @@ def answers(model: GenerativeModel, asked: dict[str, dict[str, np.ndarray]]) -> 
 Answers = dict[str, dict[str, np.ndarray]]
 
 
-def elsewhere(how: str, folders: list[Path], asked: list[Answers], path: str = "") -> list[Answers]:
+def elsewhere(how: str, folders: list[Path], asked: list[Answers]) -> list[Answers]:
     """What exported models (`exported` in each folder) say in one process that cannot import Mozart: of each,
     signature → output → array."""
     for folder, questions_of_it in zip(folders, asked, strict=True):
@@ -90,7 +90,7 @@ def elsewhere(how: str, folders: list[Path], asked: list[Answers], path: str = "
     ran = subprocess.run(
         [sys.executable, "-P", str(script), how, *map(str, folders)],
         cwd=folders[0],
-        env={**os.environ, "PYTHONPATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        env={**os.environ, "PYTHONPATH": "", "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,6 @@ from components.serving.export import export
 from tests.components.publishing import bundle_folder
 from tests.components.serving.exporting import answers, compare, elsewhere, families, model_of, questions
 from tests.tiny_data import tiny_data
-
-PANDAS = os.environ.get("MOZART_TEST_PANDAS", "")  # a folder with pandas, where it is not installed
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +35,10 @@ def test_an_exported_model_says_the_same_without_mozart(exported: Path) -> None:
     compare(elsewhere("signatures", [exported.parent], [asked])[0], answers(model, asked))
 
 
-@pytest.mark.skipif(
-    not PANDAS and importlib.util.find_spec("pandas") is None,
-    reason="mlflow.pyfunc needs pandas: set MOZART_TEST_PANDAS to a folder that has it",
-)
 def test_mlflow_loads_it_as_a_pyfunc_without_mozart(exported: Path) -> None:
     model = load_bundle(bundle_folder())
     asked = questions(model, read_json(exported / "export.json")["signatures"], tiny_data(model.spec))
-    compare(elsewhere("pyfunc", [exported.parent], [asked], PANDAS)[0], answers(model, asked))
+    compare(elsewhere("pyfunc", [exported.parent], [asked])[0], answers(model, asked))
 
 
 def test_it_holds_no_pickle_and_says_what_it_is(exported: Path) -> None:
