@@ -23,6 +23,19 @@ from keras_models.markov.hmm_emissions import (
 from keras_models.markov.hmm_recursions import log
 
 
+class _LookedUp:
+    """Columns of a table `[K, V]` for the symbols of each step, `outside` for those it has not. They are looked
+    up when they are needed: all at once they are an array that no cache holds."""
+
+    def __init__(self, table: Any, x: Any, outside: float) -> None:
+        x, size = tf.transpose(x), table.shape[1]
+        self.columns = tf.where((x < 0) | (x >= size), size, x)
+        self.table = tf.pad(table, ((0, 0), (0, 1)), constant_values=tf.constant(outside, table.dtype))
+
+    def __getitem__(self, t: Any) -> Any:
+        return tf.gather(self.table, self.columns[t], axis=1)
+
+
 class Categorical(Emission):
     """One of `size` symbols. Parameters: `emission` `[K, V]`, rows that sum to one."""
 
@@ -42,17 +55,11 @@ class Categorical(Emission):
 
     def evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
         """See Emission; 0 for symbols outside of the vocabulary."""
-        return self._looked_up(parameters[0], x, 0.0)
+        return _LookedUp(parameters[0], x, 0.0)
 
     def log_evidence(self, parameters: Any, x: Any, mask: Any) -> Any:
         """See Emission: the logarithm of the table, not of what is looked up in it."""
-        return self._looked_up(log(parameters[0]), x, -np.inf)
-
-    def _looked_up(self, table: Any, x: Any, outside: float) -> Any:
-        x = tf.transpose(x)
-        inside = tf.equal(x, self._inside(x))[:, None, :]
-        rows = tf.transpose(tf.gather(tf.transpose(table), self._inside(x)), (0, 2, 1))  # [T, K, B]
-        return tf.where(inside, rows, tf.constant(outside, table.dtype))
+        return _LookedUp(log(parameters[0]), x, -np.inf)
 
     def statistics(self, parameters: Any, gamma: Any, x: Any, mask: Any) -> tuple[Any, ...]:
         """Expected number of each symbol `[K, V]`."""

@@ -3,7 +3,8 @@
 An emission is a frozen description (so that compiled programs are shared by equal models) whose methods take
 the parameters, arrays with one row for each state, as a tuple in the order of `names`:
 
-* `evidence`: p(x_t | state), or its logarithm where `logarithmic`, `[T, K, B]` of `x` `[B, T, ...]`;
+* `evidence`: p(x_t | state), or its logarithm where `logarithmic`, of `x` `[B, T, ...]`: a tensor `[T, K, B]`,
+  or what gives `[K, B]` for `[t]`;
 * `statistics`: what the M-step needs of x, each step weighted by p(state_t | x) `[T, K, B]`;
 * `maximum`: the parameters that maximise `expected_log`, in numpy, with the prior's pseudo-steps;
 * `free` and `constrained`: the parameters as unconstrained numbers, for learning by gradient.
@@ -94,6 +95,16 @@ class Emission:
     def distribution(self, parameters: Any) -> Any:
         """The rows as one `tfd.Distribution` of batch shape `[rows]`."""
         raise NotImplementedError
+
+
+class Repeated:
+    """Evidence of states of which each `tie` in a row share one row."""
+
+    def __init__(self, rows: Any, tie: int) -> None:
+        self.rows, self.tie = rows, tie
+
+    def __getitem__(self, t: Any) -> Any:
+        return tf.repeat(self.rows[t], self.tie, axis=0)
 
 
 # -- shared ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_models.markov.hmm_emissions import Emission
+from keras_models.markov.hmm_emissions import Emission, Repeated
 from keras_models.markov.hmm_recursions import Filtered, filtered, likeliest, smoothed
 
 Program = Callable[..., Any]
@@ -33,17 +33,24 @@ class Chain:
         """See hmm_recursions."""
         of = self.emission.log_evidence if logarithmic else self.emission.evidence
         found = of(parameters[2:], x, mask)
-        return found if self.tie == 1 else tf.repeat(found, self.tie, axis=1)
+        return found if self.tie == 1 else Repeated(found, self.tie)
 
-    def filter(self, parameters: Any, x: Any, mask: Any, length: Any) -> Filtered:
+    def filter(self, parameters: Any, x: Any, mask: Any, length: Any, joints: bool = False) -> Filtered:
         """See hmm_recursions."""
+        return self._filter(parameters, self.evidence(parameters, x, mask), x, length, joints)
+
+    def smooth(self, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Filtered, Any, Any]:
+        """What `filter` finds, p(state_t | x), and the expected moves: see hmm_recursions."""
         evidence = self.evidence(parameters, x, mask)
-        logarithmic = self.emission.logarithmic
-        return filtered(parameters[0], parameters[1], evidence, length, logarithmic=logarithmic)
+        found = self._filter(parameters, evidence, x, length, joints=True)
+        form = self.emission.logarithmic
+        return found, *smoothed(parameters[1], found, evidence, length, logarithmic=form)
 
-    def smooth(self, parameters: Any, found: Filtered, length: Any) -> tuple[Any, Any]:
-        """See hmm_recursions."""
-        return smoothed(parameters[1], found, length)
+    def _filter(self, parameters: Any, evidence: Any, x: Any, length: Any, joints: bool) -> Filtered:
+        steps, form = tf.shape(x)[1], self.emission.logarithmic
+        return filtered(
+            parameters[0], parameters[1], evidence, length, steps, logarithmic=form, joints=joints
+        )
 
     def untied(self, gamma: Any) -> Any:
         """p(row of the emission | x) `[T, rows, B]`."""
@@ -77,42 +84,37 @@ def compiled(program: Program) -> Program:
 @compiled
 def log_likelihood(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
     """log p(x) `[B]` in nats."""
-    return _total(chain.filter(parameters, x, mask, length))
+    return chain.filter(parameters, x, mask, length).log_likelihood(length)
 
 
 @compiled
 def expected_counts(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Any, ...]:
     """log p(x) `[B]`, and summed over the batch the expected number of starts in each state `[K]`, of moves
     `[K, K]`, and the emission's statistics. An impossible sequence counts nothing."""
-    found = chain.filter(parameters, x, mask, length)
-    gamma, moves = chain.smooth(parameters, found, length)
+    found, gamma, moves = chain.smooth(parameters, x, mask, length)
     statistics = chain.emission.statistics(parameters[2:], chain.untied(gamma), x, mask)
     counts = (tf.reduce_sum(gamma[0], axis=1), moves, *statistics)
-    return _total(found), *(tf.cast(count, tf.float64) for count in counts)
+    return found.log_likelihood(length), *(tf.cast(count, tf.float64) for count in counts)
 
 
 @compiled
 def filter_states(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
     """p(state_t | x_1..x_t) `[B, T, K]`; behind the end that of the last step."""
-    found = chain.filter(parameters, x, mask, length).states
+    found = chain.filter(parameters, x, mask, length, joints=True).states()
     return tf.cast(tf.transpose(found, (2, 0, 1)), tf.float64)
 
 
 @compiled
 def smooth_states(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
     """p(state_t | x) `[B, T, K]`, 0 behind the end and where x is impossible."""
-    found = chain.smooth(parameters, chain.filter(parameters, x, mask, length), length)[0]
-    return tf.cast(tf.transpose(found, (2, 0, 1)), tf.float64)
+    gamma = chain.smooth(parameters, x, mask, length)[1]
+    return tf.cast(tf.transpose(gamma, (2, 0, 1)), tf.float64)
 
 
 @compiled
 def viterbi(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Any, Any]:
     """The likeliest path int32 `[B, T]`, −1 behind the end, and its log p(x, path) `[B]`."""
     evidence = chain.evidence(parameters, x, mask, logarithmic=True)
-    path, score = likeliest(parameters[0], parameters[1], evidence, length)
+    path, score = likeliest(parameters[0], parameters[1], evidence, length, tf.shape(x)[1])
     path = tf.where(tf.range(tf.shape(path)[0])[:, None] < length, path, -1)
     return tf.transpose(path), score
-
-
-def _total(found: Filtered) -> Any:
-    return tf.reduce_sum(tf.cast(found.log_scale, tf.float64), axis=0)

@@ -4,9 +4,13 @@ Arrays are laid out `[time, state, batch]`: the batch is the contiguous axis, so
 vector operations. Call them inside one `tf.function(jit_compile=True)`. Equation numbers are Rabiner's
 (1989, A tutorial on hidden Markov models and selected applications in speech recognition).
 
-`evidence` `[T, K, B]` is p(x_t | state), or its logarithm where `logarithmic`; a step behind the end of a
+`evidence[t]` `[K, B]` is p(x_t | state), or its logarithm where `logarithmic`; a step behind the end of a
 sequence changes nothing. Scaling is exact as long as no state that matters later falls below the smallest
 number of the dtype: e^-87 of the likeliest in float32, e^-708 in float64.
+
+On a processor XLA runs the body of a loop straight through only where it has 8 kernels or fewer; more are
+handed from thread to thread, which takes several times as long as they do. So the loops do little, and what
+can be computed of all steps at once is computed behind them.
 """
 
 from __future__ import annotations
@@ -17,134 +21,126 @@ import numpy as np
 import tensorflow as tf
 
 FEW = 16  # states: up to here a product is faster as a sum of vectors than as a matrix product
-SMALLEST = {tf.float64: 1e-300, tf.float32: 1e-36}  # probabilities below count as zero: 1/p would overflow
+LARGEST = {tf.float64: 1e300, tf.float32: 1e36}  # ratio of probabilities, so that sums of them are finite
 
 
 class Filtered(NamedTuple):
-    """p(state_t | x_1..x_t) and p(state_t | x_1..x_{t-1}), both `[T, K, B]`, and `[T, B]` the logarithm of
-    p(x_t | x_1..x_{t-1}), of which −inf marks what is impossible and 0 what is behind the end."""
+    """p(state_t, x_t | x_1..x_{t-1}) `[T, K, B]`, or None; its sum over states `[T, B]`; and what was taken off
+    the logarithm of the evidence, `[T, B]` or 0. Behind the end they are the last states, 1 and 0."""
 
-    states: Any
-    predicted: Any
-    log_scale: Any
+    joint: Any
+    scale: Any
+    peak: Any
+
+    def states(self) -> Any:
+        """p(state_t | x_1..x_t) `[T, K, B]`; behind the end the last, and 0 where x is impossible."""
+        return self.joint / _divisor(self.scale)[:, None]
+
+    def log_likelihood(self, length: Any) -> Any:
+        """log p(x) float64 `[B]`, −inf where x is impossible (103)."""
+        inside = tf.range(tf.shape(self.scale)[0])[:, None] < length
+        found = tf.where(inside, log(self.scale) + self.peak, tf.zeros_like(self.scale))
+        return tf.reduce_sum(tf.cast(found, tf.float64), axis=0)
 
 
-def filtered(initial: Any, transition: Any, evidence: Any, length: Any, *, logarithmic: bool) -> Filtered:
-    """The forward pass (19, 91, 92), normalised at each step. `initial` `[K]`, `transition` `[K, K]`.
+def filtered(
+    initial: Any, transition: Any, evidence: Any, length: Any, steps: Any, *, logarithmic: bool, joints: bool
+) -> Filtered:
+    """The forward pass (19, 91, 92). `initial` `[K]`, `transition` `[K, K]`; the joint is kept if `joints`.
 
-    In the logarithmic form each step is divided by the largest evidence among the states that can be reached:
-    the largest of all might belong to a state that cannot, and the others would underflow to nothing.
+    The numbers of a step are divided by their sum in the next one, where that costs no kernel.
     """
-    steps = tf.shape(evidence)[0]
 
-    def update(t: Any, predicted: Any, before: Any) -> tuple[Any, Any, Any]:
-        seen, peak = evidence[t], tf.zeros_like(predicted[0])
+    def update(t: Any, predicted: Any, before: Any, scale: Any) -> tuple[Any, ...]:
+        seen, inside, peak = evidence[t], t < length, []
         if logarithmic:
-            reachable = tf.where(predicted > 0, seen, tf.constant(-np.inf, seen.dtype))
-            peak = tf.stop_gradient(tf.reduce_max(reachable, axis=0))
-            peak = tf.where(peak > -np.inf, peak, tf.zeros_like(peak))
-            seen = tf.exp(tf.where(predicted > 0, seen - peak, tf.constant(-np.inf, seen.dtype)))
-        joint = predicted * seen
-        scale = tf.reduce_sum(joint, axis=0)
-        states = joint / tf.where(tf.equal(scale, 0), tf.ones_like(scale), scale)  # 0/0 has no gradient
-        inside = t < length
-        return tf.where(inside, states, before), tf.where(inside, scale, 1.0), tf.where(inside, peak, 0.0)
+            seen, top = _relative(seen, predicted)
+            peak = [tf.where(inside, top, tf.zeros_like(top))]
+        return tf.where(inside, predicted * seen, before) / _divisor(scale), *peak
 
-    def step(t: Any, states: Any, *kept: Any) -> tuple[Any, ...]:
-        predicted = _product(transition, states, transposed=True)
-        states, scale, peak = update(t, predicted, states)
-        written = (
-            array.write(t, row) for array, row in zip(kept, (states, predicted, scale, peak), strict=True)
-        )
-        return t + 1, states, *written
+    def step(t: Any, joint: Any, *arrays: Any) -> tuple[Any, ...]:
+        scale = tf.reduce_sum(joint, axis=0)
+        now, *peak = update(t, _product(transition, joint, transposed=True), joint, scale)
+        first = arrays[0].write(t, now) if joints else arrays[0].write(t - 1, scale)
+        return t + 1, now, first, *(array.write(t, row) for array, row in zip(arrays[1:], peak, strict=True))
 
     start = tf.zeros_like(evidence[0]) + initial[:, None]
-    states, scale, peak = update(0, start, start)
-    rows = (states, start, scale, peak)
-    kept = [tf.TensorArray(row.dtype, steps, element_shape=row.shape).write(0, row) for row in rows]
-    loop = (tf.constant(1), states, *kept)
-    _, _, *kept = tf.while_loop(lambda t, *_: t < steps, step, loop, maximum_iterations=steps - 1)
-    states, predicted, scales, peaks = (array.stack() for array in kept)
-    return Filtered(states, predicted, log(scales) + peaks)
+    joint, *peak = update(tf.constant(0), start, start, tf.ones_like(start[0]))
+    rows = [joint if joints else joint[0], *peak]
+    arrays = [tf.TensorArray(row.dtype, steps, element_shape=row.shape).write(0, row) for row in rows]
+    loop = (tf.constant(1), joint, *arrays)
+    found = tf.while_loop(lambda t, *_: t < steps, step, loop, maximum_iterations=steps - 1)
+    _, joint, first, *rest = found
+    offset = rest[0].stack() if logarithmic else tf.zeros((), joint.dtype)
+    if joints:
+        every = first.stack()
+        return Filtered(every, tf.reduce_sum(every, axis=1), offset)
+    return Filtered(None, first.write(steps - 1, tf.reduce_sum(joint, axis=0)).stack(), offset)
 
 
-def smoothed(transition: Any, found: Filtered, length: Any) -> tuple[Any, Any]:
+def smoothed(
+    transition: Any, found: Filtered, evidence: Any, length: Any, *, logarithmic: bool
+) -> tuple[Any, Any]:
     """p(state_t | x) `[T, K, B]` (27), 0 behind the end, and the expected moves `[K, K]` (37) of all sequences.
 
-    Goes back by p(state_t | x) = filtered_t * (transition @ (smoothed_{t+1} / predicted_{t+1})), which needs
-    no evidence. An impossible sequence is 0 all over.
+    Goes back by ratio_t = p(state_t | x) / p(state_t | x_1..x_{t-1}), which is (transition @ ratio_{t+1}) times
+    the evidence over its scale. A state that the past excludes has ratio 0: without that the ratio of what is
+    never entered grows beyond all numbers. An impossible sequence is 0 all over.
     """
-    states, predicted = found.states, found.predicted
-    last, smallest = tf.shape(states)[0] - 1, SMALLEST[states.dtype]
+    joint, inverse = found.joint, 1 / _divisor(found.scale)
+    dtype, steps = joint.dtype, tf.shape(joint)[0]
+    zero, largest = tf.zeros((), dtype), tf.constant(LARGEST[dtype], dtype)
 
-    def kept(array: Any) -> Any:
-        return tf.where(array < smallest, tf.zeros_like(array), array)  # NaN stays
+    def step(t: Any, ratio: Any, gamma: Any, ratios: Any) -> tuple[Any, ...]:
+        now, seen = joint[t], evidence[t]
+        if logarithmic:
+            seen = tf.exp(seen - found.peak[t])
+        onward = _product(transition, ratio, transposed=False)
+        onward = tf.where(t + 1 < length, onward, tf.cast(tf.equal(t + 1, length), dtype))
+        onward = tf.where(now < _smallest(dtype), zero, onward)  # NaN stays
+        before = tf.minimum(onward * (seen * inverse[t]), largest)
+        before = tf.where(tf.equal(onward, 0), zero, before)
+        return t - 1, before, gamma.write(t, now * inverse[t] * onward), ratios.write(t, ratio)
 
-    def step(t: Any, gamma: Any, pairs: Any, every: Any) -> tuple[Any, Any, Any, Any]:
-        ratio = tf.math.divide_no_nan(gamma, kept(predicted[t + 1]))
-        ratio = tf.where(t + 1 < length, ratio, tf.zeros_like(ratio))
-        now = kept(states[t])
-        onward = tf.where(tf.equal(now, 0), tf.zeros_like(now), _product(transition, ratio, transposed=False))
-        gamma = tf.where(tf.equal(t + 1, length), now, now * onward)
-        pairs += _outer(now, ratio)  # without its factor transition
-        return t - 1, gamma, pairs, every.write(t, gamma)
-
-    ends = tf.reduce_sum(states[last], axis=0) > 0  # filtered states stay 0 once a step is impossible
-    ends = tf.logical_or(ends, tf.math.is_nan(tf.reduce_sum(states[last], axis=0)))
-    length = tf.where(ends, length, 0)
-    gamma = tf.where(last < length, kept(states[last]), tf.zeros_like(states[last]))
-    every = tf.TensorArray(gamma.dtype, last + 1, element_shape=gamma.shape).write(last, gamma)
-    loop = (last - 1, gamma, tf.zeros_like(transition), every)
-    *_, pairs, every = tf.while_loop(lambda t, *_: t >= 0, step, loop, maximum_iterations=last)
-    return every.stack(), transition * pairs
+    ratio = tf.zeros_like(joint[0])
+    arrays = [tf.TensorArray(dtype, steps, element_shape=ratio.shape) for _ in range(2)]
+    loop = (steps - 1, ratio, *arrays)
+    *_, gamma, ratios = tf.while_loop(lambda t, *_: t >= 0, step, loop, maximum_iterations=steps)
+    pairs = tf.einsum("tib,tjb->ij", found.states(), ratios.stack())  # ratios of the step after
+    return gamma.stack(), tf.where(transition > 0, transition * pairs, zero)
 
 
-def likeliest(initial: Any, transition: Any, evidence: Any, length: Any) -> tuple[Any, Any]:
+def likeliest(initial: Any, transition: Any, evidence: Any, length: Any, steps: Any) -> tuple[Any, Any]:
     """Viterbi's path int32 `[T, B]`, the last state again behind the end, and its log p(x, path) `[B]` (32–35).
 
     `evidence` is logarithmic. Stores the scores alone: the best predecessor is searched again along the one
-    path that is chosen, which is K times less work. Scores are relative to the best one of their step, so
-    that they stay exact over long sequences, and the path's own is summed in float64.
+    path that is chosen, which is K times less work. The best score of a step is taken off in the next one, so
+    that scores stay exact over long sequences, and what was taken off is summed in float64.
     """
-    move, last = log(transition), tf.shape(evidence)[0] - 1
-
-    def relative(score: Any) -> Any:
-        best = tf.reduce_max(score, axis=0)
-        return score - tf.where(best > -np.inf, best, tf.zeros_like(best))
+    move, last = log(transition), steps - 1
 
     def forward(t: Any, score: Any, scores: Any) -> tuple[Any, Any, Any]:
         best = tf.reduce_max(score[:, None, :] + move[:, :, None], axis=0) + evidence[t]
-        score = tf.where(t < length, relative(best), score)
+        score = tf.where(t < length, best, score) - _finite(tf.reduce_max(score, axis=0))
         return t + 1, score, scores.write(t, score)
 
-    score = relative(log(initial)[:, None] + evidence[0])
-    scores = tf.TensorArray(score.dtype, last + 1, element_shape=score.shape).write(0, score)
+    score = log(initial)[:, None] + evidence[0]
+    scores = tf.TensorArray(score.dtype, steps, element_shape=score.shape).write(0, score)
     loop = (tf.constant(1), score, scores)
     _, score, scores = tf.while_loop(lambda t, *_: t <= last, forward, loop, maximum_iterations=last)
     scores = scores.stack()
+    total = tf.reduce_sum(tf.cast(tf.reduce_max(scores, axis=1), tf.float64), axis=0)
 
     def backward(t: Any, state: Any, path: Any) -> tuple[Any, Any, Any]:
-        best = tf.argmax(scores[t] + tf.gather(move, state, axis=1), axis=0, output_type=tf.int32)
+        best = _first_largest(scores[t] + tf.gather(move, state, axis=1))
         state = tf.where(t + 1 < length, best, state)
         return t - 1, state, path.write(t, state)
 
-    state = tf.argmax(score, axis=0, output_type=tf.int32)
-    path = tf.TensorArray(tf.int32, last + 1, element_shape=state.shape).write(last, state)
+    state = _first_largest(score)
+    path = tf.TensorArray(tf.int32, steps, element_shape=state.shape).write(last, state)
     loop = (last - 1, state, path)
     *_, path = tf.while_loop(lambda t, *_: t >= 0, backward, loop, maximum_iterations=last)
-    path = path.stack()
-    return path, _score(initial, move, evidence, length, path)
-
-
-def _score(initial: Any, move: Any, evidence: Any, length: Any, path: Any) -> Any:
-    steps = tf.range(tf.shape(path)[0])[:, None]
-    moves = tf.gather_nd(move, tf.stack([path[:-1], path[1:]], axis=-1))
-    column = tf.range(tf.shape(path)[1])[None]
-    at = tf.stack([steps + 0 * path, path, column + 0 * path], axis=-1)
-    seen = tf.gather_nd(evidence, at)
-    parts = tf.concat([log(tf.gather(initial, path[:1])), tf.where(steps[1:] < length, moves, 0.0)], 0)
-    parts = tf.cast(parts, tf.float64) + tf.cast(tf.where(steps < length, seen, 0.0), tf.float64)
-    return tf.reduce_sum(parts, axis=0)
+    return path.stack(), total
 
 
 def log(probability: Any) -> Any:
@@ -154,6 +150,36 @@ def log(probability: Any) -> Any:
     return tf.where(zero, tf.constant(-np.inf, probability.dtype), logarithm)
 
 
+def _divisor(scale: Any) -> Any:
+    """The scale; infinite where its inverse would overflow, so that what is impossible stays 0."""
+    return tf.where(scale < _smallest(scale.dtype), tf.constant(np.inf, scale.dtype), scale)
+
+
+def _smallest(dtype: Any) -> Any:
+    """The smallest number whose inverse is finite."""
+    return tf.constant(np.finfo(dtype.as_numpy_dtype).tiny, dtype)
+
+
+def _relative(seen: Any, predicted: Any) -> tuple[Any, Any]:
+    """Evidence over the largest among the states that can be reached, and the logarithm of that `[B]`: the
+    largest of all might belong to a state that cannot, and the others would underflow to nothing."""
+    reachable = tf.where(predicted > 0, seen, tf.constant(-np.inf, seen.dtype))
+    peak = tf.stop_gradient(_finite(tf.reduce_max(reachable, axis=0)))
+    return tf.exp(tf.minimum(seen - peak, 0)), peak  # above 0 only where predicted is 0
+
+
+def _finite(peak: Any) -> Any:
+    """0 instead of −inf."""
+    return tf.where(tf.equal(peak, -np.inf), tf.zeros_like(peak), peak)
+
+
+def _first_largest(rows: Any) -> Any:
+    """argmax over the first axis, int32: faster than it as two reductions of vectors."""
+    states = tf.range(rows.shape[0])[:, None]
+    where = tf.where(tf.equal(rows, tf.reduce_max(rows, axis=0)), states, rows.shape[0] - 1)
+    return tf.reduce_min(where, axis=0)
+
+
 def _product(transition: Any, states: Any, *, transposed: bool) -> Any:
     """`transition` `[K, K]`, or its transpose, times `states` `[K, B]`."""
     if transition.shape[0] > FEW:
@@ -161,10 +187,3 @@ def _product(transition: Any, states: Any, *, transposed: bool) -> Any:
     if transposed:
         return tf.reduce_sum(transition[:, :, None] * states[:, None, :], axis=0)
     return tf.reduce_sum(transition[:, :, None] * states[None, :, :], axis=1)
-
-
-def _outer(left: Any, right: Any) -> Any:
-    """The products `[K, K]` of `[K, B]` and `[K, B]`, summed over the batch."""
-    if left.shape[1] == 1:  # of one sequence no sum, and a call of the matrix product costs more than it
-        return left * tf.transpose(right)
-    return tf.matmul(left, right, transpose_b=True)
