@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from components.errors import DataError
 from components.examples import Examples
 from components.settings import TrainSettings
 from components.snapshot import Snapshots
-from keras_models.base import GenerativeModel
+from keras_models.base import GenerativeModel, Unsolvable
 from keras_models.saving import arrays_of
 
 PROGRESS = "@mozart-progress "
@@ -40,7 +42,8 @@ def fit(
         devices: those in whose scope the model was built; by default one.
 
     Raises:
-        DataError: no step can be taken, or a number stopped being finite (the first bad tensor named).
+        DataError: no step can be taken, a number stopped being finite (the first bad tensor named), or the
+            family cannot solve for its weights at an epoch's end.
         ConfigError: the family does not learn on several devices.
         ResourceError: a worker was lost.
         SystemExit: 143 after SIGTERM or SIGINT (of any worker), with a snapshot to go on from.
@@ -59,7 +62,7 @@ def fit(
     callbacks: list[keras.callbacks.Callback] = [watch]
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard), write_graph=False))
-    with _Signals(watch), devices.watched(watch.where):
+    with _Signals(watch), devices.watched(watch.where), _solvable(model.family):
         while watch.step < steps * settings.epochs:
             epoch, position = divmod(watch.step, steps)
             last = epoch + 1 if position else settings.epochs  # first finish the epoch that was broken off
@@ -78,6 +81,15 @@ def fit(
     if first_bad:
         raise DataError(f"after training '{first_bad}' is not finite: nothing is kept")
     return watch.rows
+
+
+@contextlib.contextmanager
+def _solvable(family: str) -> Iterator[None]:
+    """Turns what a family says at an epoch's end into the error of the data that it is."""
+    try:
+        yield
+    except Unsolvable as error:
+        raise DataError(f"family '{family}' cannot learn from these data: {error}") from error
 
 
 def first_not_finite(model: GenerativeModel) -> str | None:
@@ -153,7 +165,9 @@ class _Watch(keras.callbacks.Callback):
                 f"training stopped at step {self.step}: {', '.join(bad)} is not finite; the first bad tensor is "
                 f"'{culprit}': set a smaller learning rate or look at the data{self._wider()}"
             )
-        for scale in self.scales:  # a step is left out now and then, while the scale is sought; not all of them
+        for (
+            scale
+        ) in self.scales:  # a step is left out now and then, while the scale is sought; not all of them
             if float(scale.numpy()) < LEAST_SCALE:
                 raise DataError(
                     f"training stopped at step {self.step}: gradients are not finite however small the loss is "

@@ -28,6 +28,10 @@ Batch = dict[str, Any]
 BLOCK = 128  # samples are drawn in blocks of this many, whatever was asked for
 
 
+class Unsolvable(ValueError):
+    """What a family has summed up over an epoch gives no model; the message says what is wrong with the data."""
+
+
 class GenerativeModel(keras.Model):
     """Base of all families. `family` is the module's name; the other attributes are the family's."""
 
@@ -72,7 +76,11 @@ class GenerativeModel(keras.Model):
         return self.track(values)
 
     def end_epoch(self) -> None:
-        """Called after each epoch of `fit`: where EM and closed-form learners solve."""
+        """Called after each epoch of `fit`: where EM and closed-form learners solve.
+
+        Raises:
+            ValueError: these data give no model. Out of `fit` it comes as Unsolvable.
+        """
 
     def track(self, values: dict[str, Any], weight: Any = None) -> dict[str, Any]:
         """Adds a batch's values to the epoch's means and returns the means so far.
@@ -232,4 +240,7 @@ def assign(variables: list[keras.Variable], arrays: list[np.ndarray]) -> None:
 
 class _EndEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.model.end_epoch()
+        try:
+            self.model.end_epoch()
+        except ValueError as error:
+            raise Unsolvable(str(error)) from error

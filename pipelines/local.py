@@ -24,6 +24,7 @@ from typing import Any
 from rich.console import Console
 
 from components import frozen, spans
+from components.artifact_roots import artifact_root
 from components.errors import DataError, GateRefused, NothingToDo, ResourceError
 from components.home import home
 from components.line import begin_with, champion_to_beat
@@ -54,7 +55,7 @@ def run_here(recipe: Recipe, console: Console) -> Run:
     Raises:
         GateRefused, DataError: a gate said no. StepFailed or the step's own error: a step failed.
         NothingToDo: too few spans have arrived, or nothing new since a run before.
-        ResourceError: MOZART_HOME or the disk cannot be written.
+        ResourceError: MOZART_HOME or the disk cannot be written. ConfigError: MOZART_ARTIFACTS names no store.
         KeyboardInterrupt, SystemExit: asked to stop by Ctrl-C or SIGTERM; the step has ended too.
     """
     done = Run(recipe)
@@ -80,6 +81,7 @@ def _record(done: Run, error: Exception | None, console: Console) -> None:
 
 def _run(done: Run, console: Console) -> None:
     """See `run_here`."""
+    artifact_root()  # where finished artifacts cannot go, none is made
     recipe = done.recipe = _at_this_moment(done.recipe.preflight(), console)
     root = _writable_home()
     engine = _Engine(done, Screen(console, len(STEPS)), root)

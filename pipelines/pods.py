@@ -5,9 +5,12 @@ Kubeflow's local runner ignores all of this.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from components.artifact_roots import ENDPOINTS, artifact_root
 from components.resources import HOME, ROOT, RUN, ResourceSettings, check_image
+from components.storage import is_remote
 from pipelines import steps
 
 RUN_LABEL = "metadata.labels['pipeline/runid']"  # Kubeflow puts it on every pod of a run
@@ -50,10 +53,23 @@ def dress(task: Any, step: str, resources: ResourceSettings) -> Any:
 
 
 def variables(resources: ResourceSettings) -> dict[str, str]:
-    """The plain environment of every pod."""
+    """The plain environment of every pod.
+
+    Raises:
+        ConfigError: MOZART_ARTIFACTS is set here, where it counts, to what is no store.
+    """
     workspace = resources.workspace
     ours = {HOME: workspace.path} if workspace.claim else {}
-    return ours | ({ROOT: workspace.root} if workspace.root else {}) | resources.environment
+    root = {ROOT: workspace.root} if workspace.root else _root_here()
+    return ours | root | resources.environment
+
+
+def _root_here() -> dict[str, str]:
+    """The store that runs here copy to, and its server: a pod reaches an address, and no folder of this machine."""
+    if not is_remote(artifact_root()):
+        return {}
+    servers = {name: os.environ[name] for name in ENDPOINTS if os.environ.get(name)}
+    return {ROOT: os.environ[ROOT].strip()} | servers
 
 
 def _share(task: Any, resources: ResourceSettings) -> None:

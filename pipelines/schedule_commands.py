@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -149,12 +150,22 @@ def _here(action: str, recipe: str, cron: str, by: str, install: bool, change: l
 
 
 def _once(recipe: str, change: list[str]) -> None:
+    from rich.console import Console
+
     from components.alone import alone
+    from components.errors import GateRefused
     from components.home import home
     from pipelines.cli import run
+    from pipelines.outcome import Run, tell_whom
     from pipelines.recipe import load_recipe
 
-    with alone(home(), load_recipe(recipe, change).name):
+    loaded = load_recipe(recipe, change)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(home(), loaded.name))
+        except GateRefused as error:  # a night that was left out is told like one that was refused
+            tell_whom(Run(loaded, refused=True), error, Console(stderr=True))
+            raise
         run(recipe, change)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from pipelines.tables import show, table
 
 Name = Annotated[str, typer.Argument(help="one of `mozart models`")]
+DECIMAL = re.compile(r"(?<![\w.])(?<!\w-)(\d+\.\d+)(?:e[-+]?\d+)?(?!\w|\.\d)")
+DIGITS = 5  # of a number, that say anything to who reads a list
 COLOURS = {"published": "green", "refused": "yellow", "failed": "red"}
 
 
@@ -106,7 +109,7 @@ def lines_of(name: str) -> list[dict[str, Any]]:
             "run": "",
             "verdict": "champion" if move["kind"] == "promotion" else "rollback",
             "version": str(move["to"]),
-            "why": move["reason"],
+            "why": _short(move["reason"]),
         }
         for move in Registry(home()).promotions.entries(name)
     ]
@@ -129,4 +132,16 @@ def _why(entry: dict[str, Any]) -> str:
         said = [*said, f"drifted since the champion: {'; '.join(entry['drift'])}"]
     if entry.get("start", "").startswith(("cold start: ", "warm start")):
         said = [*said, entry["start"]]
-    return "\n".join(said)
+    return _short("\n".join(said))
+
+
+def _short(said: str) -> str:
+    """A sentence with its numbers at five digits that count; on record they keep them all."""
+    return DECIMAL.sub(_rounded, said)
+
+
+def _rounded(found: re.Match[str]) -> str:
+    if len(found[1].replace(".", "").lstrip("0")) <= DIGITS:
+        return found[0]
+    value = float(found[0])
+    return f"{value:.{DIGITS}g}" if value < 10**DIGITS else f"{value:.0f}"

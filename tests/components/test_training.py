@@ -351,6 +351,23 @@ def test_a_silent_nan_is_found_before_a_snapshot_and_at_the_end(tmp_path: Path, 
         fit(recorder_class(examples.spec, spoilt_after=4), examples, settings)
 
 
+def test_what_a_family_cannot_solve_is_an_error_of_the_data(tmp_path: Path, recorder_class: Any) -> None:
+    from components.training import fit
+
+    class Unlucky(recorder_class):
+        def end_epoch(self) -> None:
+            super().end_epoch()
+            if len(self.epochs) == 2:
+                raise ValueError("symbol 3 is always followed by itself")
+
+    examples = Examples(token_examples(tmp_path / "examples", 8, vocabulary=8))
+    with pytest.raises(
+        DataError,
+        match=r"family 'test_training' cannot learn from these data: symbol 3 is always followed by itself",
+    ):
+        fit(Unlucky(examples.spec), examples, TrainSettings(epochs=4, batch_size=2))
+
+
 def test_a_curve_that_leaves_the_first_epoch_s_size_has_diverged(tmp_path: Path, recorder_class: Any) -> None:
     from components.training import fit
 

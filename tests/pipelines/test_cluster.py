@@ -16,6 +16,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.artifacts import read_json
 from components.bundle import check_bundle
+from components.errors import ConfigError
 from components.resources import STEPS
 from pipelines.factory import compile_to
 from pipelines.recipe import bundled_recipes, load_recipe
@@ -80,6 +81,27 @@ def test_every_recipe_compiles_to_a_pipeline_whose_every_pod_is_bounded(name, tm
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert int(pod["activeDeadlineSeconds"]) > 0
         assert tasks[task]["retryPolicy"]["maxRetryCount"] == 2
+
+
+def test_the_store_of_whoever_compiles_reaches_the_pods_where_the_recipe_names_none(tmp_path, monkeypatch):
+    def environment(*changes):
+        spec = compiled(load_recipe("digits-vae", changes), tmp_path)[0]
+        env = spec["deploymentSpec"]["executors"]["exec-publish"]["container"].get("env", [])
+        return {one["name"]: one["value"] for one in env}
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://minio.example:9000")
+    monkeypatch.setenv("MOZART_ARTIFACTS", "minio://mozart/artifacts")
+    sent = {
+        "MOZART_ARTIFACTS": "minio://mozart/artifacts",
+        "AWS_ENDPOINT_URL_S3": "http://minio.example:9000",
+    }
+    assert environment() == sent
+    assert environment("resources.workspace.root=gs://own/place") == {"MOZART_ARTIFACTS": "gs://own/place"}
+    monkeypatch.setenv("MOZART_ARTIFACTS", str(tmp_path))  # a folder of this machine
+    assert environment() == {}
+    monkeypatch.setenv("MOZART_ARTIFACTS", "ftp://mozart")
+    with pytest.raises(ConfigError, match="MOZART_ARTIFACTS 'ftp://mozart': name a folder, s3://"):
+        environment()
 
 
 def test_all_that_a_recipe_asks_for_reaches_its_pods(tmp_path):

@@ -32,9 +32,13 @@ def test_the_line_and_the_units_are_printed_with_the_next_times(tmp_path):
 def test_what_is_being_retrained_is_left_alone(tmp_path, monkeypatch):
     folder = folder_with_recipe(tmp_path)
     monkeypatch.setenv("MOZART_HOME", str(folder / "home"))
+    told = [f"notify.email=tee {tmp_path / 'mail'}"]
     with alone(folder / "home", "tiny"), pytest.raises(GateRefused, match="this time is left out"):
-        schedule(str(folder / "tiny.yaml"), local=True, once=True)
+        schedule(str(folder / "tiny.yaml"), local=True, once=True, change=told)
     assert not (folder / "home/runs").exists()
+    mail = (tmp_path / "mail").read_text("utf-8")
+    assert mail.startswith("Subject: Mozart: tiny was refused (before its first step)")
+    assert "'tiny' is being retrained already by process" in mail
 
 
 @pytest.mark.slow

@@ -7,7 +7,11 @@ import json
 import threading
 
 import pytest
+from rich.console import Console
 
+from components.errors import ConfigError
+from pipelines.local import run_here
+from pipelines.recipe import load_recipe
 from tests.pipelines.line import changes, folder_with_recipe, mozart
 
 
@@ -30,6 +34,17 @@ def listener():
     yield server
     server.shutdown()
     server.server_close()
+
+
+def test_where_artifacts_cannot_go_nothing_begins_and_that_is_told(listener, tmp_path, monkeypatch):
+    folder = folder_with_recipe(tmp_path)
+    monkeypatch.setenv("MOZART_HOME", str(folder / "home"))
+    monkeypatch.setenv("MOZART_ARTIFACTS", "ftp://somewhere/mozart")
+    told = [f"notify.webhook=http://127.0.0.1:{listener.server_port}/"]
+    with pytest.raises(ConfigError, match="MOZART_ARTIFACTS 'ftp://somewhere/mozart': name a folder, s3://"):
+        run_here(load_recipe(str(folder / "tiny.yaml"), told), Console(quiet=True))
+    assert not (folder / "home/runs").exists()
+    assert [one["verdict"] for one in listener.heard] == ["failed"]
 
 
 def test_a_refusal_and_a_failure_are_told(listener, tmp_path):

@@ -100,6 +100,18 @@ def test_the_history_lists_published_and_refused_with_run_verdict_and_reasons(sh
     assert "refused" in shown
 
 
+def test_the_history_shows_five_digits_of_a_number_and_all_of_a_name(shelf: Path) -> None:
+    said = "failed: nats is 9.12345678 (9.00000001 to 123456.789), kid 3.1415926e-07 of v1.20000.5 and 2026-11.2026."
+    log = History(shelf)
+    facts = {"name": "long", "asked": "a", "data": "d", "version": None, "champion": False, "run": "long-1"}
+    log.append({**facts, "verdict": "refused", "reasons": [said]})
+    (line,) = lines_of("long")
+    assert (
+        line["why"] == "failed: nats is 9.1235 (9 to 123457), kid 3.1416e-07 of v1.20000.5 and 2026-11.2026."
+    )
+    assert log.entries("long")[0]["reasons"] == [said]
+
+
 def test_moves_of_the_champion_stand_among_the_runs() -> None:
     moves = [line for line in lines_of("tiny") if line["verdict"] in ("champion", "rollback")]
     assert moves[0]["version"] == "1"
