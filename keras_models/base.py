@@ -8,6 +8,9 @@ layers from a spec and a config in `__init__` and learns through `keras.Model.fi
 * closed form or EM: let `train_step` add a batch's sufficient statistics to weights of the model
   and let `end_epoch` solve. So these learners stream, resume and distribute like the rest.
 
+A network that says `mixed_precision` gives its optimizers to `scaling`, takes the gradients of
+`optimizer.scale_loss(loss)` where it has its own train_step, and makes its last layers of dtype float32.
+
 A batch is a dict of tensors: `x`, and where the data have them `label` (int32 [B]) and `length`
 (int32 [B], tokens).
 """
