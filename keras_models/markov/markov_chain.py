@@ -175,7 +175,7 @@ class MarkovChain(GenerativeModel):
             if k > x.shape[1]:
                 break
             run = self._runs(x, k)
-            total, kinds, _ = self._followers(run // self.spec.vocabulary, k)
+            total, kinds, _ = self._followers(run // self.spec.vocabulary, k, self._cumulative(k))
             own = self._counted(run, k)
             # Where the context was never seen both are 0, and p stays what the shorter context says.
             better = (own + kinds * p[:, k - 1 :]) / tf.maximum(total + kinds, 1.0)
@@ -183,11 +183,13 @@ class MarkovChain(GenerativeModel):
         inside = tf.range(tf.shape(x)[1])[None] < length[:, None]
         return tf.reduce_sum(tf.where(inside, tf.math.log(tf.where(inside, p, 1.0)), 0.0), axis=1)
 
-    def _followers(self, context: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """c(h) and T(h) of contexts of k - 1 symbols, float64, and where their followers begin, int32."""
+    def _followers(
+        self, context: tf.Tensor, k: int, cumulative: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """c(h) and T(h) of contexts of k - 1 symbols, float64, and where their followers begin, int32.
+        `cumulative`: see `_cumulative`, of k."""
         keys, v = self.keys[k - 1], self.spec.vocabulary
         first, last = (self._place(keys, context * v + end) for end in (0, v))
-        cumulative = self._cumulative(k)
         total = tf.gather(cumulative, last) - tf.gather(cumulative, first)
         return tf.cast(total, tf.float64), tf.cast(last - first, tf.float64), first
 
@@ -279,7 +281,7 @@ class MarkovChain(GenerativeModel):
                 for i in range(k - 1, 0, -1):
                     column = tf.gather(x, tf.maximum(t - i, 0), axis=1)
                     context = context * self.spec.vocabulary + tf.cast(column, tf.int64)
-                total, kinds, first = self._followers(context, k)
+                total, kinds, first = self._followers(context, k, for_each[k - 1])
                 uniform = tf.random.stateless_uniform((n,), own[k - 1], dtype=tf.float64)
                 at = tf.floor(uniform * (total + kinds))
                 mine = ~decided & (at < total) & (t >= k - 1)
