@@ -19,8 +19,8 @@ from pydantic import Field
 from keras_models.autoregressive.linear_process import LinearProcess, Orders
 from keras_models.autoregressive.normal_equations import LagSums
 from keras_models.autoregressive.panel_search import PanelSearch
+from keras_models.autoregressive.polynomials import Polynomials
 from keras_models.autoregressive.pooled_search import PooledSearch
-from keras_models.autoregressive.series_fit import Polynomials
 from keras_models.config import FamilyConfig
 
 

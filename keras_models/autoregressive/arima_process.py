@@ -11,8 +11,8 @@ import tensorflow as tf
 from keras_models.autoregressive.kalman import differencing
 from keras_models.autoregressive.linear_process import LinearProcess, Orders, assign
 from keras_models.autoregressive.panel_search import PanelSearch
+from keras_models.autoregressive.polynomials import Polynomials, aicc
 from keras_models.autoregressive.pooled_search import PooledSearch
-from keras_models.autoregressive.series_fit import Polynomials, aicc
 from keras_models.autoregressive.stationarity import product, spectral_radius
 from keras_models.config import FamilyConfig
 

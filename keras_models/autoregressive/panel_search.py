@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models.autoregressive.linear_process import LinearProcess, assign
-from keras_models.autoregressive.series_fit import Panel, Polynomials, fitted
+from keras_models.autoregressive.polynomials import Panel, Polynomials
+from keras_models.autoregressive.series_fit import fitted
 from keras_models.autoregressive.stationarity import LARGEST_FREE
 from keras_models.autoregressive.whitening import observed
 from keras_models.base import Batch

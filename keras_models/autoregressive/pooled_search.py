@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_models.autoregressive.kalman import differenced
 from keras_models.autoregressive.linear_process import LinearProcess, assign
 from keras_models.autoregressive.panel_optimizer import UNKNOWN, QuasiNewton
-from keras_models.autoregressive.series_fit import Polynomials, aicc
+from keras_models.autoregressive.polynomials import Polynomials, aicc
 from keras_models.autoregressive.whitening import observed, processes_last, whitened, whole
 from keras_models.base import Batch
 

@@ -192,9 +192,9 @@ def ours(case: str, x: np.ndarray) -> tuple[Callable[[], float], Any]:
 def likelihoods(case: str, x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """Ours of series `[n, T]` at a peer's coefficients `[n, size]`, with the variances that are best for them."""
     from keras_models.autoregressive.angles import slopes
+    from keras_models.autoregressive.complete_fit import differenced_rows
     from keras_models.autoregressive.kalman import differencing
     from keras_models.autoregressive.score import scored
-    from keras_models.autoregressive.series_fit import differenced_rows
 
     _, order, seasonal, season = CASES[case]
     degrees = (
