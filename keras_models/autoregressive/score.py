@@ -79,7 +79,12 @@ def scored(process: Slopes, columns: np.ndarray, count: np.ndarray) -> Score:
     Args:
         columns: `[U, T, 1 + k]`: the differenced series, and its regressors.
     """
-    sums = Sums(*(np.asarray(one) for one in summed(*process, columns, count)))
+    flat = [one.reshape(-1, len(count)) for one in (*process[1:], count.astype(np.float64))]
+    packed = tf.constant(
+        np.concatenate(flat)
+    )  # one array, for a call costs half a millisecond by its arguments
+    shape = len(process.gamma), process.gamma_slopes.shape[1]
+    sums = Sums(*(one.numpy() for one in summed(process.lags, shape, packed, tf.constant(columns))))
     k = columns.shape[2] - 1
     square, right = np.moveaxis(sums.squares[1:, 1:], -1, 0), np.moveaxis(sums.squares[1:, 0], -1, 0)
     size = np.einsum("ujj->uj", square)
@@ -99,15 +104,20 @@ def scored(process: Slopes, columns: np.ndarray, count: np.ndarray) -> Score:
 
 
 @tf.function(jit_compile=True)
-def summed(
-    lags: tuple[int, ...], ar: Any, ar_slopes: Any, gamma: Any, gamma_slopes: Any, columns: Any, count: Any
-) -> Sums:
-    """See `scored` and angles.Slopes. Where something is needed twice it is carried to the next step, for XLA would
-    compute it anew for each row that it goes to."""
+def summed(lags: tuple[int, ...], shape: tuple[int, int], packed: Any, columns: Any) -> Sums:
+    """The sums of `scored`. Where something is needed twice it is carried to the next step, for XLA would compute it
+    anew for each row that it goes to.
+
+    Args:
+        shape: r + 1 autocovariances, and angles.
+        packed: `[rows, U]`: ar, ar_slopes, gamma and gamma_slopes of angles.Slopes, and how many values count.
+    """
+    n, size, r, processes = len(lags), shape[1], shape[0] - 1, packed.shape[1]
+    parts = tf.split(packed, [n, n * size, r + 1, (r + 1) * size, 1])
+    ar, ar_slopes = parts[0], tf.reshape(parts[1], (n, size, processes))
+    gamma, gamma_slopes, count = parts[2], tf.reshape(parts[3], (r + 1, size, processes)), parts[4][0]
     columns = tf.transpose(columns, (1, 2, 0))  # [T, columns, U]
     steps, width = columns.shape[0], columns.shape[1]
-    r, size = gamma.shape[0] - 1, gamma_slopes.shape[1]
-    count = tf.cast(count, tf.float64)
 
     def closing(x: Any, weights: Any) -> Any:  # x [r, U] or [r, columns, U], with weights [lags, U] to match
         zero = tf.zeros_like(x[0])

@@ -15,11 +15,11 @@ import numpy as np
 PROMISED = 1e-8  # nats that the next step promises, at which a problem is done
 SMALL = 1e-5  # nats that a step gained, two of which in a row are the end
 SHORTENED = 25  # times in a row, after which a direction is given up
-EVALUATIONS = 60
+EVALUATIONS = 20, 10  # at most: so many, and so many for each number of a problem
 LONGEST = 0.5  # of one step, in radians
 DAMPING = 1e-3  # of the information's own diagonal, added to it
 ROUNDING = 1e-13  # relative, of values
-NEAR = 0.02  # of two searches of one problem, in radians
+NEAR = 0.1  # of two searches of one problem, in radians
 HOPELESS = 10.0  # times what a search promises: one that is further above another is given up
 YOUNG = 5  # evaluations, before which promises say nothing
 
@@ -66,7 +66,7 @@ class Scoring:
         self._turn(rows[taken], Valued(*(part[taken] for part in found)), step[taken])
         self.done[rows] |= (self.promised[rows] < PROMISED + error) | (self.small[rows] >= 2)
         self.done[rows] |= (self.shortened[rows] > SHORTENED) | (first & ~fine)
-        self.done[rows] |= self.evaluations[rows] >= EVALUATIONS
+        self.done[rows] |= self.evaluations[rows] >= EVALUATIONS[0] + EVALUATIONS[1] * self.point.shape[1]
 
     def _shorten(self, rows: np.ndarray, value: np.ndarray, fine: np.ndarray) -> None:
         """Steps that led up: to the lowest point of the parabola, within a tenth and a half; broken ones: a quarter."""
