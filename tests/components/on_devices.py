@@ -16,6 +16,8 @@ from typing import Any
 CONFIGS: dict[str, dict[str, Any]] = {
     "vae": {"latent": 2, "hidden": [8]},
     "dcgan": {"latent": 2, "width": 4},
+    "gpt": {"layers": 1, "heads": 1, "width": 8},
+    "lstm": {"units": 8, "embedding": 4},
     "hmm": {"states": 3},
     "normal": {},
     "naive_bayes": {},
