@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from components.artifacts import explain_os_error
 from components.errors import RegistryError, ResourceError
+from components.patience import held
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 EXPERIMENT = "mozart"
 ATTEMPTS = 5
-LOCK_SECONDS = 120  # creation takes 2 s, and half a minute on a crowded machine
 SETTINGS = {  # where the environment says nothing: quiet, and an absent server is noticed in seconds
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -61,17 +61,10 @@ def prepare(uri: str, artifacts: Path) -> None:
     database = database_file(uri)
     if database is None or database.exists():
         return
-    from filelock import FileLock, Timeout
-
     try:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(database.with_name(database.name + ".lock"), timeout=LOCK_SECONDS):
+        with held(database.with_name(database.name + ".lock")):
             if not database.exists():
                 _create(database, artifacts)
-    except Timeout as error:
-        raise RegistryError(
-            f"another process has held {error.lock_file} for {LOCK_SECONDS} s: end it and run again"
-        ) from error
     except OSError as error:
         raise explain_os_error(error, database) from error
 

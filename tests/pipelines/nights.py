@@ -35,6 +35,7 @@ data:
   encode: {length: 32}
   split: {train: 0.5, validation: 0.3, test: 0.2}
   drift: {action: stop}
+  max_rejected: 0
 model: {family: markov_chain, config: {order: 2, capacity: 4096}}
 train: {epochs: 1, batch_size: 8}
 evaluate: {samples: 64, most_samples: 64}
