@@ -1,15 +1,16 @@
 """What fitting many series at once costs, against loops of numpy, statsmodels and statsforecast: run by hand.
 
     python tests/bench/bench_autoregressive.py --peer /path/to/a/python/with/statsmodels-and-statsforecast
-        [--rounds 5] [--series 500] [--cases ar,arima,sarima] [--as-called] [--all]
+        [--rounds 5] [--series 500] [--cases ar,arima,sarima] [--starts 5] [--as-called] [--all]
 
 ar: AR(5) with a constant by least squares, 10,000 series of 500 values, float64. arima: the exact maximum of
 (1, 1, 1), 500 series of 200 values; sarima: (1, 1, 1)(1, 1, 1, 12), of 240 values; ours from three starts, and from
-five. A peer loops over a few of the series in a process of its own and its time is scaled to all of them. Rounds
+five, or from the first ones. A peer loops over a few of the series in a process of its own and its time is scaled to all of them. Rounds
 interleave ours and the peers; a ratio is the median over rounds of the ratios within a round, of processor seconds
 with one thread each, so that other work on the machine does not count; compiling is apart, as the peers' imports are.
-With --as-called nobody's threads are set and seconds are those of the clock: statsmodels' fit, called as its manual
-does, takes several times as long when BLAS starts threads for its small matrices. At the end, of the series that
+statsmodels has the same likelihood then, that of the differences. With --as-called nobody's threads are set, seconds
+are those of the clock, and statsmodels is called as its manual does, ARIMA(y, order=...).fit(): that differences
+within the state, and BLAS starts threads for small matrices. At the end, of the series that
 statsforecast fitted, with --all every one: how many of ours are less likely than its own.
 """
 
@@ -87,9 +88,12 @@ def fit_one(case: str, peer: str, y: np.ndarray) -> list[float]:
         return AutoReg(y, AR_ORDER, trend="c").fit().params.tolist()
     _, order, seasonal, season = CASES[case]
     if peer == "statsmodels":
+        from statsmodels.tsa.arima import model as called
         from statsmodels.tsa.statespace.sarimax import SARIMAX
 
         whole = (*seasonal, season if any(seasonal) else 0)
+        if AS_CALLED in os.environ:
+            return called.ARIMA(y, order=order, seasonal_order=whole).fit().params.tolist()
         model = SARIMAX(y, order=order, seasonal_order=whole, simple_differencing=True)
         return model.fit(disp=False).params.tolist()
     from statsforecast.models import ARIMA
@@ -216,16 +220,19 @@ def compared(case: str, python: str, rounds: int, series: int, every: bool) -> N
     with tempfile.TemporaryDirectory() as folder:
         peers = {peer: Peer(python, case, peer, x, Path(folder)) for peer in few}
         ratios: dict[str, list[float]] = {peer: [] for peer in peers}
+        last: dict[str, list[list[float]]] = {}
         for _ in range(rounds):
             own = turn() / len(x)
             for name, peer in peers.items():
-                seconds, found = peer.turn(few[name])
+                seconds, last[name] = peer.turn(few[name])
                 ratios[name].append(seconds / own)
             print(f"  {case}: ours {own * len(x):.2f} s", {n: round(r[-1], 1) for n, r in ratios.items()})
         for name, ratio in ratios.items():
             print(f"{case}: {statistics.median(ratio):.1f} x {name} ({len(x)} series, {rounds} rounds)")
         if "statsforecast" in peers:
-            _, found = peers["statsforecast"].turn(len(x) if every else few["statsforecast"])
+            found = last["statsforecast"]
+            if every and len(found) < len(x):
+                _, found = peers["statsforecast"].turn(len(x))
             theirs = likelihoods(case, x[: len(found)], np.array(found))
             gaps = model.log_likelihood.numpy()[1 : len(found) + 1, 0] - theirs
             print(
@@ -250,8 +257,14 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--series", type=int, default=500)
     parser.add_argument("--cases", default="ar,arima,sarima")
+    parser.add_argument("--starts", type=int)
     parser.add_argument("--as-called", action="store_true")
     parser.add_argument("--all", action="store_true")
     given = parser.parse_args()
+    if given.starts:
+        sys.path.insert(0, str(Path(__file__).parents[2]))
+        from keras_models.autoregressive import polynomials
+
+        polynomials.STARTS = polynomials.STARTS[: given.starts]
     for case in given.cases.split(","):
         compared(case, given.peer, given.rounds, given.series, given.all)
