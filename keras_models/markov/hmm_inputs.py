@@ -61,8 +61,10 @@ def emission_of(spec: Spec, config: Any, rows: int) -> Emission:
 def sequences(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, Any, Any]:
     """x as numbers, the mask or None, and lengths int32 `[B]`, the whole of x where they are not given."""
     x = tf.cast(x, tf.int32) if isinstance(emission, Categorical) else tf.convert_to_tensor(x)
-    full = tf.fill(tf.shape(x)[:1], tf.shape(x)[1])
-    length = full if length is None else tf.cast(length, tf.int32)
+    if length is None:
+        known = x.shape[:2] if x.shape[:2].is_fully_defined() else tf.shape(x)
+        length = tf.fill(known[:1], known[1])
+    length = tf.cast(length, tf.int32)
     if isinstance(emission, Categorical | Bernoulli) or mask is None:
         return x, None, length
     return x, tf.convert_to_tensor(mask), length
@@ -84,13 +86,14 @@ def checked(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, An
         raise ValueError(f"x is {told} and length [B], and their shapes are {x.shape} and {tuple(rows)}")
     if mask is not None and np.shape(mask) != tuple(x.shape):
         raise ValueError(f"mask has the shape of x, {x.shape}, and its shape is {np.shape(mask)}")
-    x, mask, length = sequences(emission, x, length, mask)
-    if tf.executing_eagerly():
-        if int(partial_steps(emission, mask)):
-            raise ValueError(PARTIAL)
-        outside = [int(n) for n in length if not 1 <= n <= x.shape[1]]
-        if outside:
+    if tf.executing_eagerly() and length is not None:
+        numbers = np.asarray(length)
+        outside = numbers[(numbers < 1) | (numbers > x.shape[1])]
+        if outside.size:
             raise ValueError(f"every length is in 1..{x.shape[1]}, and one is {outside[0]}")
+    x, mask, length = sequences(emission, x, length, mask)
+    if mask is not None and tf.executing_eagerly() and int(partial_steps(emission, mask)):
+        raise ValueError(PARTIAL)
     return x, mask, length
 
 

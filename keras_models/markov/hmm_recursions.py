@@ -15,6 +15,7 @@ can be computed of all steps at once is computed behind them.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ def smoothed(
     arrays = [tf.TensorArray(dtype, steps, element_shape=ratio.shape) for _ in range(2)]
     loop = (steps - 1, ratio, *arrays)
     *_, gamma, ratios = tf.while_loop(lambda t, *_: t >= 0, step, loop, maximum_iterations=steps)
-    pairs = tf.einsum("tib,tjb->ij", found.states(), ratios.stack())  # ratios of the step after
+    pairs = _pairs(joint * inverse[:, None], ratios.stack())  # the ratios are of the step after
     return gamma.stack(), tf.where(transition > 0, transition * pairs, zero)
 
 
@@ -120,8 +121,8 @@ def likeliest(initial: Any, transition: Any, evidence: Any, length: Any, steps: 
     move, last = log(transition), steps - 1
 
     def forward(t: Any, score: Any, scores: Any) -> tuple[Any, Any, Any]:
-        best = tf.reduce_max(score[:, None, :] + move[:, :, None], axis=0) + evidence[t]
-        score = tf.where(t < length, best, score) - _finite(tf.reduce_max(score, axis=0))
+        top = _finite(tf.reduce_max(score, axis=0))
+        score = tf.where(t < length, _best(score, move) + (evidence[t] - top), score - top)
         return t + 1, score, scores.write(t, score)
 
     score = log(initial)[:, None] + evidence[0]
@@ -173,11 +174,34 @@ def _finite(peak: Any) -> Any:
     return tf.where(tf.equal(peak, -np.inf), tf.zeros_like(peak), peak)
 
 
+def _best(score: Any, move: Any) -> Any:
+    """The best score of a way into each state `[K, B]`. Of some dozens of states a few at a time: XLA writes down
+    all sums before it takes the largest of more than some thousand."""
+    states = score.shape[0]
+    size = 4 if FEW < states <= 3 * FEW else states
+    parts = [
+        tf.reduce_max(score[i : i + size, None, :] + move[i : i + size, :, None], axis=0)
+        for i in range(0, states, size)
+    ]
+    return reduce(tf.maximum, parts)
+
+
 def _first_largest(rows: Any) -> Any:
     """argmax over the first axis, int32: faster than it as two reductions of vectors."""
     states = tf.range(rows.shape[0])[:, None]
     where = tf.where(tf.equal(rows, tf.reduce_max(rows, axis=0)), states, rows.shape[0] - 1)
     return tf.reduce_min(where, axis=0)
+
+
+def _pairs(left: Any, right: Any) -> Any:
+    """The products `[K, K]` of `[T, K, B]` and `[T, K, B]`, summed over steps and batch: a product for each step
+    needs no transposed copies, and where the batch has as many rows as states, no more memory either."""
+    states, batch = tf.unstack(tf.shape(left)[1:])
+    return tf.cond(
+        batch >= states,
+        lambda: tf.reduce_sum(tf.matmul(left, right, transpose_b=True), axis=0),
+        lambda: tf.einsum("tib,tjb->ij", left, right),
+    )
 
 
 def _product(transition: Any, states: Any, *, transposed: bool) -> Any:

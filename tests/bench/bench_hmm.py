@@ -5,8 +5,9 @@
 64 sequences of 1,000 steps over 50 symbols or 4 channels, and one of 100,000. Ways take turns, and each ratio is
 the median over rounds of hmmlearn's wall time over ours in the same round; behind it the same of processor time,
 and of the shortest times, which a busy machine disturbs least.
-An epoch is E-step and M-step. Targets: epoch in float32 7 (8 states) and 10 (32 states), in float64 3 and 4;
-likelihood in float32 6; path 5; one long sequence 4.
+Likelihood and path are `log_prob` and `decode_states`; an epoch is `fit`'s without reading and callbacks: one
+training step on the batch and the M-step. Targets: epoch in float32 7 (8 states) and 10 (32 states), in float64 3
+and 4; likelihood in float32 6; path 5; one long sequence 4.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from hmmlearn.hmm import CategoricalHMM, GaussianHMM  # noqa: E402
 
 from keras_models import build, describe  # noqa: E402
-from keras_models.markov import hmm_programs as programs  # noqa: E402
 from keras_models.spec import Spec  # noqa: E402
 
 SYMBOLS, CHANNELS = 50, 4
@@ -93,36 +93,34 @@ def measure(emission: str, states: int, count: int, steps: int, repeats: int) ->
     peer = peer_of(models["float64"], emission)
     x = models["float64"].sample(count, seed=3)
     joined = x.reshape(count * steps, -1).astype(np.int64 if emission == "categorical" else np.float64)
-    lengths, whole = [steps] * count, tf.fill((count,), steps)
-    given = tf.constant(x)
+    lengths, given = [steps] * count, tf.constant(x)
 
-    def run(program: Any, model: Any) -> Work:
-        values = model.candidates[0].values()
-        return lambda: [
-            np.asarray(one) for one in tf.nest.flatten(program(model.chain, values, given, None, whole))
-        ]
+    def likelihood(model: Any) -> Work:
+        return lambda: np.asarray(model.log_prob(given))
+
+    def path(model: Any) -> Work:
+        return lambda: [np.asarray(one) for one in model.decode_states(given)]
 
     def epoch(model: Any) -> Work:
-        first = model.candidates[0]
-        before = first.values()
+        step = tf.function(model.train_step)
+        batch = {"x": given, "length": tf.fill((count,), steps)}
 
         def work() -> None:
-            _, *counts = programs.expected_counts(model.chain, before, given, None, whole)
-            first.add(counts)
-            first.maximise()
+            step(batch)
+            model.end_epoch()
 
         return work
 
-    def each(program: Any) -> dict[str, Work]:
-        return {name: run(program, model) for name, model in models.items()}
+    def each(task: Callable[[Any], Work]) -> dict[str, Work]:
+        return {name: task(model) for name, model in models.items()}
 
     def fit() -> None:
         peer_of(models["float64"], emission).fit(joined, lengths)
 
     name = f"{emission[:5]} {states} states {count}x{steps}"
-    compare(f"{name} likelihood", lambda: peer.score(joined, lengths), each(programs.log_likelihood), repeats)
-    compare(f"{name} path", lambda: peer.decode(joined, lengths), each(programs.viterbi), repeats)
-    compare(f"{name} epoch", fit, {n: epoch(m) for n, m in models.items()}, repeats)
+    compare(f"{name} likelihood", lambda: peer.score(joined, lengths), each(likelihood), repeats)
+    compare(f"{name} path", lambda: peer.decode(joined, lengths), each(path), repeats)
+    compare(f"{name} epoch", fit, each(epoch), repeats)
 
 
 def main() -> None:
