@@ -140,8 +140,8 @@ def _give_up(search: Scoring, active: np.ndarray, units: int, kinds: np.ndarray)
     for other, kind in enumerate(kinds):
         rival = other * units + active % units
         alike = (rival != active) & (kinds[active // units] == kind)
-        ahead = search.value[active] - search.value[rival]
         with np.errstate(invalid="ignore"):
+            ahead = search.value[active] - search.value[rival]
             near = np.abs(search.point[active] - search.point[rival]).max(-1, initial=0) < NEAR
             twin = near & ((ahead > 0) | ((ahead == 0) & search.done[rival]))
             hopeless = ahead > HOPELESS * search.promised[active] + 0.01
