@@ -6,7 +6,8 @@ dcgan: pictures of 28x28x1, the default config, batches of 64. gpt: the default 
 64 out of 65 symbols, batches of 12. `--large` is for a GPU: dcgan 128 wide in batches of 512; gpt 12 layers, 768 wide,
 windows of 512, batches of 32. On a GPU where there is one, through `fit`, as the line trains. Each precision is a
 process of its own that waits for its turn; a round is one turn of each, and a ratio is the median over rounds of the
-ratios to float32 within a round. Memory is the peak of the device's, or of the whole process on a processor.
+ratios to float32 within a round, by the clock and by seconds of processor. Memory is the peak of the device's, or of
+the whole process on a processor.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def most_memory() -> float:
 
 
 def work(what: str, precision: str, steps: int, *, large: bool) -> None:
-    """A process of one precision: warms up, then answers each line with a rate and the memory."""
+    """A process of one precision: warms up, then answers each line with its rates and the memory."""
     sys.path.insert(0, str(Path(__file__).parents[2]))
     import tensorflow as tf
 
@@ -85,9 +86,10 @@ def work(what: str, precision: str, steps: int, *, large: bool) -> None:
     run()
     print("GPU" if tf.config.list_physical_devices("GPU") else "CPU", flush=True)
     for _ in sys.stdin:
-        clock = time.perf_counter()
+        clock, processor = time.perf_counter(), time.process_time()
         count = run()
-        print(count / (time.perf_counter() - clock), most_memory(), flush=True)
+        clock, processor = time.perf_counter() - clock, time.process_time() - processor
+        print(count / clock, count / processor, most_memory(), flush=True)
 
 
 def measure(what: str, given: argparse.Namespace) -> None:
@@ -119,10 +121,16 @@ def measure(what: str, given: argparse.Namespace) -> None:
         process.wait()
     print(f"{what} on {devices.pop()}, {WHAT[what]} a second (times float32), medians of {given.rounds}")
     for precision in PRECISIONS:
-        rate = statistics.median(one[precision][0] for one in rounds)
-        ratio = statistics.median(one[precision][0] / one["float32"][0] for one in rounds)
-        memory = max(one[precision][1] for one in rounds)
-        print(f"  {precision:15} {rate:12,.0f} ({ratio:.2f})   {memory:8,.0f} MB", flush=True)
+        told = []
+        for which in (0, 1):
+            rate = statistics.median(one[precision][which] for one in rounds)
+            ratio = statistics.median(one[precision][which] / one["float32"][which] for one in rounds)
+            told.append(f"{rate:11,.0f} ({ratio:.2f})")
+        memory = max(one[precision][2] for one in rounds)
+        print(
+            f"  {precision:15} by the clock {told[0]}   by processor {told[1]}   {memory:8,.0f} MB",
+            flush=True,
+        )
 
 
 def main() -> None:
