@@ -101,13 +101,14 @@ def smoothed(
         onward = tf.where(now < _smallest(dtype), zero, onward)  # NaN stays
         before = tf.minimum(onward * (seen * inverse[t]), largest)
         before = tf.where(tf.equal(onward, 0), zero, before)
-        return t - 1, before, gamma.write(t, now * inverse[t] * onward), ratios.write(t, ratio)
+        after = ratios.write(t, tf.minimum(ratio * inverse[t], largest))
+        return t - 1, before, gamma.write(t, now * inverse[t] * onward), after
 
     ratio = tf.zeros_like(joint[0])
     arrays = [tf.TensorArray(dtype, steps, element_shape=ratio.shape) for _ in range(2)]
     loop = (steps - 1, ratio, *arrays)
     *_, gamma, ratios = tf.while_loop(lambda t, *_: t >= 0, step, loop, maximum_iterations=steps)
-    pairs = _pairs(joint * inverse[:, None], ratios.stack())  # the ratios are of the step after
+    pairs = _pairs(joint, ratios.stack())  # the ratios of the step after, over this step's scale
     return gamma.stack(), tf.where(transition > 0, transition * pairs, zero)
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from hmmlearn.hmm import GMMHMM, GaussianHMM, PoissonHMM
+from hmmlearn.hmm import GMMHMM, CategoricalHMM, GaussianHMM, PoissonHMM
 
 from tests.keras_models.markov.hmm_cases import EACH, STEPS, data_of, joined, model_of, run
 
@@ -44,6 +44,25 @@ def test_likelihood_path_and_one_step_equal_hmmlearn(emission):
     found = rest[1] @ np.swapaxes(rest[1], 1, 2) if emission == "full_gaussian" else rest[1]
     expected = peer.covars_ if emission == "full_gaussian" else np.diagonal(peer.covars_, axis1=1, axis2=2)
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("batch", [4, 20])
+def test_more_states_than_sequences_and_fewer_equal_hmmlearn(batch):
+    """Above 16 states products are matrix products, and moves are summed in one of two ways."""
+    model = model_of("categorical", states=18)
+    x, _, length = data_of(model, batch=batch)
+    peer = CategoricalHMM(18, n_iter=1, init_params="", implementation="scaling")
+    peer.startprob_, peer.transmat_, peer.emissionprob_ = model.candidates[0].arrays()
+    peer.n_features = 4
+    rows = joined(x, length)[:, None]
+    assert np.sum(model.log_prob(x, length)) == pytest.approx(peer.score(rows, length), rel=1e-10)
+    assert np.sum(model.decode_states(x, length)[1]) == pytest.approx(peer.decode(rows, length)[0], rel=1e-10)
+    model.candidates[0].add(run("expected_counts", model, x, None, length)[1:])
+    model.candidates[0].maximise()
+    peer.fit(rows, length)
+    expected = peer.startprob_, peer.transmat_, peer.emissionprob_
+    for found, value in zip(model.candidates[0].arrays(), expected, strict=True):
+        np.testing.assert_allclose(found, value, atol=1e-8)
 
 
 @pytest.mark.parametrize("emission", EACH)
