@@ -35,15 +35,14 @@ def searched(
     )
 
     def at(angles: np.ndarray, rows: np.ndarray) -> Score:
-        process = slopes(polynomials[:4], polynomials.season, angles.T)
+        with np.errstate(all="ignore"):  # a search may try a unit root, whose value is not a number
+            process = slopes(polynomials[:4], polynomials.season, angles.T)
         return scored(process, columns[rows], count[rows])
 
     def evaluate(trial: np.ndarray, problem: np.ndarray) -> Valued:
         found, able = at(trial, problem % units), flat[problem]
         gradient = np.where(able, found.gradient.T, 0.0)
-        turned = np.maximum(
-            -gradient * np.tan(trial), 0.0
-        )  # where a sine turns its slope is 0: its bend counts
+        turned = np.maximum(-gradient * np.tan(trial), 0.0)  # the sine's own bend, for where its slope is 0
         information = np.moveaxis(found.information, -1, 0) * able[:, None] * able[:, :, None]
         return Valued(found.value, gradient, information + turned[:, None] * np.eye(size) + fixed[problem])
 
@@ -57,7 +56,10 @@ def searched(
         found = at(point[asked], asked)
         parts.append([one[..., : len(rows)] for one in (found.regression, found.variance, found.value)])
     regression, variance, nats = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
-    return Panel(free_of(point), regression.T + rough, variance, -nats, count.astype(np.float64))
+    good = np.isfinite(nats)
+    return Panel(
+        free_of(point), regression.T + rough, variance, np.where(good, -nats, 0.0), np.where(good, count, 0.0)
+    )
 
 
 def differenced_rows(columns: np.ndarray, delta: tuple[float, ...]) -> np.ndarray:
