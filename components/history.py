@@ -6,7 +6,7 @@ A refused challenger stays findable by it: its folder (`model`), the reasons, wh
 it a nightly run knows whether these data were learnt from before.
 
     {"time", "name", "run", "verdict", "reasons": [...], "version": 3 | null, "champion": true | false,
-     "data": fingerprint of the records, "asked": fingerprint of the recipe but for its source's window,
+     "data": fingerprint of the records, "rejected": how many, "asked": fingerprint of the recipe but for its source's window,
      "spans": "2026-11-01..2026-11-07", "start": "warm start from ...", "drift": [...], "model": folder}
 
 Verdicts: published (a new version, champion or not), refused (by a gate), failed (anything else that went

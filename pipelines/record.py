@@ -19,12 +19,17 @@ def learnt_before(done: Run) -> NothingToDo | None:
     """Why there is nothing to learn, where a run of spans has read the records that one before it judged.
 
     The records decide and not their files: a file that was touched or came again brings nothing new, and
-    neither does a new version of Mozart.
+    neither does a new version of Mozart. Where more came that cannot be read than the recipe tolerates, gate 1
+    has to say so.
     """
     if not has_spans(done.recipe.data):
         return None
     before = History(home()).judged(done.recipe.name, _records_of(done), asked(done.recipe))
     if before is None:
+        return None
+    counts = _counts_of(done)
+    tolerated = max(before.get("rejected", 0), done.recipe.data.max_rejected * counts["read"])
+    if counts["rejected"] > tolerated:
         return None
     what = f"published version {before['version']}" if before["verdict"] == "published" else "was refused"
     return NothingToDo(
@@ -64,7 +69,7 @@ def entry_of(done: Run, error: Exception | None) -> dict[str, Any]:
         "drift": _drift(done),
     }
     if "ingest" in done.artifacts:
-        entry["data"] = _records_of(done)
+        entry |= {"data": _records_of(done), "rejected": _counts_of(done)["rejected"]}
     if "train" in done.artifacts:
         provenance = read_json(done.artifacts["train"] / "provenance.json")
         entry["model"] = str(done.artifacts["train"])
@@ -104,6 +109,10 @@ def _drift(done: Run) -> list[str]:
 
 def _records_of(done: Run) -> str:
     return read_json(done.artifacts["ingest"] / "manifest.json")["fingerprint"]
+
+
+def _counts_of(done: Run) -> dict[str, int]:
+    return read_json(done.artifacts["ingest"] / "manifest.json")["counts"]
 
 
 def _spans(recipe: Recipe) -> str:

@@ -8,8 +8,8 @@ dcgan: pictures of 28x28x1, the default config, batches of 64. gpt: the default 
 windows of 512, batches of 32. On a GPU where there is one, through `fit`, as the line trains. Each precision is a
 process of its own that waits for its turn; a round is one turn of each, and a ratio is the median over rounds of the
 ratios to float32 within a round, by the clock and by seconds of processor. Memory is the peak of the device's, or of
-the whole process on a processor, where a convolution in float16 takes about a hundred times as long as in float32: leave
-it out there with `--precision mixed_bfloat16`.
+the whole process on a processor, where convolutions in float16 are too slow to time: leave
+them out there with `--precision mixed_bfloat16`.
 """
 
 from __future__ import annotations

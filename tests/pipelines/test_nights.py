@@ -91,6 +91,17 @@ def test_a_week_of_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     check_the_promises(nights)
 
 
+def test_a_broken_day_beside_a_judged_one_is_refused_and_no_night_without_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records of both days together are those of the first alone, but something came that nobody can read."""
+    nights = Nights(tmp_path / "two", monkeypatch)
+    nights.run(0, "good")
+    assert isinstance(nights.run(1, "corrupt"), DataError)
+    assert isinstance(nights.run(2, "nothing"), NothingToDo), "it was judged; nothing else has come"
+    assert [entry["verdict"] for entry in history(nights)] == ["published", "refused", "nothing-to-do"]
+
+
 def alone(night: int, kind: str) -> list[str]:
     """Broken days are looked at alone, as a window of one; the next good one leaves them out."""
     return ["data.spans.window=1"] if kind not in ("nothing", "empty") else []
