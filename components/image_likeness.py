@@ -6,14 +6,12 @@ mirrors and rotations.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
 from components.image_arrays import by_size
 from components.likeness import BYTES, projected, thumbnails
+from components.one_thread import one_thread
 
 COARSE, FINE = 8, 16  # sides of the grey copies: of the signature, of the comparison
 MOST = 0.12  # difference of two fine copies, as a share of their own contrast
@@ -23,7 +21,7 @@ PIECE_BYTES = 125_000  # pixels worked on at once: what a cache holds
 def signatures(table: pa.Table) -> np.ndarray:
     """uint8 `[n, 16]`, near for pictures that are alike (see components.likeness)."""
     found = []
-    with _threads().limit(limits=1):  # the products are small: threads would only wait for each other
+    with one_thread():
         for batch in table.to_batches():
             out = np.zeros((batch.num_rows, BYTES), np.uint8)
             for rows, images in by_size(batch):
@@ -33,14 +31,6 @@ def signatures(table: pa.Table) -> np.ndarray:
                     out[rows[piece]] = projected(_edges(thumbnails(images[piece], COARSE)))
             found.append(out)
     return np.concatenate(found) if found else np.zeros((0, BYTES), np.uint8)
-
-
-@cache
-def _threads() -> Any:
-    """What sets the threads of numpy's products; to find their library takes milliseconds."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _edges(grey: np.ndarray) -> np.ndarray:

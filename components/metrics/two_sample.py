@@ -8,13 +8,12 @@ distances: components.metrics.energy.
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import Any
 
 import numpy as np
 
 from components.errors import DataError
 from components.metrics.intervals import Estimate, wilson
+from components.one_thread import one_thread
 
 FOLDS = 5
 REFITS = 39  # with permuted kinds, to learn the spread of the accuracy by guessing
@@ -51,7 +50,7 @@ def classifier_two_sample(
     kinds = np.zeros(len(names), np.int64)
     kinds[of] = y
     # Two threads take turns at products of a microsecond: where others compute, thirty times as long.
-    with _threads().limit(limits=1, user_api="blas"):
+    with one_thread():
         value = _accuracy(x, y, groups, folds, ridge, random)
         guessed = [
             _accuracy(x, random.permutation(kinds)[of], groups, folds, ridge, random) for _ in range(REFITS)
@@ -63,14 +62,6 @@ def classifier_two_sample(
     extra = {"p": p, "rows": len(y) // 2, "guessing": mean}
     low, high = min(bounds.low, value), max(bounds.high, value)
     return Estimate(value, low, high, f"Wilson for {effective} rows in effect", extra=extra)
-
-
-@cache
-def _threads() -> Any:
-    """What sets the threads of numpy's products; to find their library takes milliseconds."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def logistic(x: np.ndarray, y: np.ndarray, weight: np.ndarray, ridge: float) -> np.ndarray:
