@@ -9,7 +9,8 @@ from typing import Any
 
 def one_thread() -> AbstractContextManager[Any]:
     """Within it, BLAS works on the calling thread alone."""
-    return _libraries().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+    limited: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return limited
 
 
 @cache

@@ -165,9 +165,7 @@ class _Watch(keras.callbacks.Callback):
                 f"training stopped at step {self.step}: {', '.join(bad)} is not finite; the first bad tensor is "
                 f"'{culprit}': set a smaller learning rate or look at the data{self._wider()}"
             )
-        for (
-            scale
-        ) in self.scales:  # a step is left out now and then, while the scale is sought; not all of them
+        for scale in self.scales:  # while it is sought a step is left out now and then, but not all of them
             if float(scale.numpy()) < LEAST_SCALE:
                 raise DataError(
                     f"training stopped at step {self.step}: gradients are not finite however small the loss is "
