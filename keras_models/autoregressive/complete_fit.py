@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_models.autoregressive.angles import free_of, slopes
-from keras_models.autoregressive.panel_optimizer import padded_sizes
+from keras_models.autoregressive.compaction import padded_sizes
 from keras_models.autoregressive.polynomials import Panel, Polynomials, aicc
 from keras_models.autoregressive.score import Score, scored, widest
 from keras_models.autoregressive.scoring import Valued, scored_least

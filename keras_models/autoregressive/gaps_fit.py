@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_models.autoregressive.compaction import padded_sizes
 from keras_models.autoregressive.kalman import Process
-from keras_models.autoregressive.panel_optimizer import UNKNOWN, minimised, padded_sizes
+from keras_models.autoregressive.panel_optimizer import UNKNOWN, minimised
 from keras_models.autoregressive.polynomials import Panel, Polynomials, aicc
 from keras_models.autoregressive.whitening import whitened
 

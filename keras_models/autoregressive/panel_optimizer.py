@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_models.autoregressive.compaction import compacted
+
 GRADIENT = 1e-7  # largest entry at which a problem is done
 DECREASE = 1e-13  # relative, below which a step gained nothing
 STALLED = 2  # such steps in a row
@@ -146,20 +148,14 @@ def minimised(
         sizes: the b for which `evaluate` is made, falling: the largest that can be filled is asked for.
     """
     search = QuasiNewton(start)
-    waiting = np.arange(len(start))
-    active = waiting[:0]
-    while True:
-        _stop_twins(search, active, units, kinds)
-        active = active[~search.done[active]]
-        free = sizes[0] - len(active)
-        active, waiting = np.concatenate([active, waiting[:free]]), waiting[free:]
-        if not len(active):
-            return search
-        size = min((b for b in sizes if b >= len(active)), default=sizes[0])
-        asked = np.resize(active, size)
+
+    def turn(asked: np.ndarray, active: np.ndarray) -> None:
         value, gradient = evaluate(search.trial[asked], asked)
         count = len(active)
         search.update(value[:count], gradient[:count], active)
+
+    compacted(search, sizes, lambda active: _stop_twins(search, active, units, kinds), turn)
+    return search
 
 
 def _stop_twins(search: QuasiNewton, active: np.ndarray, units: int, kinds: np.ndarray) -> None:
@@ -170,9 +166,3 @@ def _stop_twins(search: QuasiNewton, active: np.ndarray, units: int, kinds: np.n
         no_better = s["value"][active] >= s["value"][ended]
         alike = done[ended] & (ended != active) & (kinds[active // units] == kind)
         s["stalled"][active[alike & near & no_better]] = STALLED
-
-
-def padded_sizes(count: int, largest: int) -> tuple[int, ...]:
-    """Sizes of batches for `count` problems: the whole, and a quarter and a sixteenth of it for the last ones."""
-    whole = min(count, largest)
-    return tuple(sorted({whole, max(1, -(-whole // 4)), max(1, -(-whole // 16))}, reverse=True))

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_models.autoregressive.compaction import compacted
+
 PROMISED = 1e-8  # nats that the next step promises, at which a problem is done
 SMALL = 1e-5  # nats that a step gained, two of which in a row are the end
 SHORTENED = 25  # times in a row, after which a direction is given up
@@ -121,19 +123,13 @@ def scored_least(
         sizes: the b for which `evaluate` is made, falling: the largest that can be filled is asked for.
     """
     search = Scoring(start)
-    waiting = np.arange(len(start))
-    active = waiting[:0]
-    while True:
-        _give_up(search, active, units, kinds)
-        active = active[~search.done[active]]
-        free = sizes[0] - len(active)
-        active, waiting = np.concatenate([active, waiting[:free]]), waiting[free:]
-        if not len(active):
-            return search
-        size = min((b for b in sizes if b >= len(active)), default=sizes[0])
-        asked = np.resize(active, size)
+
+    def turn(asked: np.ndarray, active: np.ndarray) -> None:
         found = evaluate(search.trial(asked), asked)
         search.update(Valued(*(part[: len(active)] for part in found)), active)
+
+    compacted(search, sizes, lambda active: _give_up(search, active, units, kinds), turn)
+    return search
 
 
 def _give_up(search: Scoring, active: np.ndarray, units: int, kinds: np.ndarray) -> None:
