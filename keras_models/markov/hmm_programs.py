@@ -6,6 +6,7 @@ Parameters are a tuple: `initial` `[K]`, `transition` `[K, K]`, then those of th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from keras_models.markov.hmm_emissions import Emission, Repeated
 from keras_models.markov.hmm_recursions import Filtered, filtered, likeliest, smoothed
 
 Program = Callable[..., Any]
+WORTH = 32  # sequences of a piece: below that its program costs as much as it saves
 
 
 @dataclass(frozen=True)
@@ -64,30 +66,64 @@ class Chain:
         return tuple(tf.cast(rows, self.precision) for rows in parameters)
 
 
-def compiled(program: Program) -> Program:
-    """Makes `program(chain, parameters, ...)` one XLA program for each chain."""
-
-    @cache
-    def of(chain: Chain) -> Program:
-        def run(parameters: Any, x: Any, mask: Any, length: Any) -> Any:
-            return program(chain, chain.cast(parameters), x, mask, length)
-
-        return tf.function(run, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
-
-    def call(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
-        return of(chain)(tuple(parameters), x, mask, length)
-
-    call.__doc__ = program.__doc__
-    return call
+def of_rows(*found: Any) -> Any:
+    """What the pieces of a batch have, of its rows."""
+    return tf.nest.map_structure(lambda *pieces: tf.concat(pieces, axis=0), *found)
 
 
-@compiled
+def of_rows_and_sums(*found: Any) -> tuple[Any, ...]:
+    """The same where the first is of rows and the others are sums over them."""
+    first, *others = zip(*found, strict=True)
+    return of_rows(*first), *(tf.add_n(pieces) for pieces in others)
+
+
+def compiled(joined: Callable[..., Any] = of_rows) -> Callable[[Program], Program]:
+    """Makes `program(chain, parameters, ...)` one XLA program for each chain, which runs on one core: a batch of
+    many sequences is cut in pieces that run side by side, and `joined` puts together what they find."""
+
+    def decorate(program: Program) -> Program:
+        @cache
+        def of(chain: Chain) -> Program:
+            def run(parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+                return program(chain, chain.cast(parameters), x, mask, length)
+
+            return tf.function(run, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+
+        @cache
+        def side_by_side(chain: Chain, count: int) -> Program:
+            def run(parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+                masks = [None] * count if mask is None else tf.split(mask, count)
+                each = zip(tf.split(x, count), masks, tf.split(length, count), strict=True)
+                return joined(*(of(chain)(parameters, *piece) for piece in each))
+
+            return tf.function(run, autograph=False)  # type: ignore[no-any-return]
+
+        def call(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
+            count = pieces(x.shape[0])
+            made = of(chain) if count == 1 else side_by_side(chain, count)
+            return made(tuple(parameters), x, mask, length)
+
+        call.__doc__ = program.__doc__
+        return call
+
+    return decorate
+
+
+def pieces(rows: int | None) -> int:
+    """How many equal pieces a batch is cut in: one for each core, none of too few sequences to be worth it."""
+    if rows is None or tf.config.list_logical_devices("GPU"):
+        return 1
+    cores = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count() or 1
+    return max(n for n in range(1, cores + 1) if n == 1 or (rows % n == 0 and rows // n >= WORTH))
+
+
+@compiled()
 def log_likelihood(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
     """log p(x) `[B]` in nats."""
     return chain.filter(parameters, x, mask, length).log_likelihood(length)
 
 
-@compiled
+@compiled(of_rows_and_sums)
 def expected_counts(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Any, ...]:
     """log p(x) `[B]`, and summed over the batch the expected number of starts in each state `[K]`, of moves
     `[K, K]`, and the emission's statistics. An impossible sequence counts nothing."""
@@ -97,21 +133,21 @@ def expected_counts(chain: Chain, parameters: Any, x: Any, mask: Any, length: An
     return found.log_likelihood(length), *(tf.cast(count, tf.float64) for count in counts)
 
 
-@compiled
+@compiled()
 def filter_states(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
     """p(state_t | x_1..x_t) `[B, T, K]`; behind the end that of the last step."""
     found = chain.filter(parameters, x, mask, length, joints=True).states()
     return tf.cast(tf.transpose(found, (2, 0, 1)), tf.float64)
 
 
-@compiled
+@compiled()
 def smooth_states(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
     """p(state_t | x) `[B, T, K]`, 0 behind the end and where x is impossible."""
     gamma = chain.smooth(parameters, x, mask, length)[1]
     return tf.cast(tf.transpose(gamma, (2, 0, 1)), tf.float64)
 
 
-@compiled
+@compiled()
 def viterbi(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> tuple[Any, Any]:
     """The likeliest path int32 `[B, T]`, −1 behind the end, and its log p(x, path) `[B]`."""
     evidence = chain.evidence(parameters, x, mask, logarithmic=True)

@@ -179,6 +179,25 @@ def test_a_padded_batch_is_its_sequences():
         np.testing.assert_array_equal(got, value)
 
 
+@pytest.mark.parametrize("name", ["expected_counts", "log_likelihood", "viterbi", "smooth_states"])
+def test_pieces_that_run_side_by_side_are_the_whole(monkeypatch, name):
+    """A large batch is cut in as many equal pieces as there are cores."""
+    x, lengths = ragged(batch=8)
+    found = []
+    for count in (1, 4):
+        monkeypatch.setattr(hmm_programs, "pieces", lambda rows, count=count: count)
+        found.append(tf.nest.flatten(run(name, *random_parameters(3, 5), x, lengths)))
+    for whole, cut in zip(*found, strict=True):
+        np.testing.assert_allclose(cut, whole, rtol=1e-12, atol=1e-15)
+
+
+def test_a_batch_is_cut_in_equal_pieces_of_some_sequences(monkeypatch):
+    monkeypatch.setattr(tf.config.threading, "get_inter_op_parallelism_threads", lambda: 4)
+    assert [hmm_programs.pieces(rows) for rows in (None, 8, 64, 96, 100, 128, 1024, 1025)] == [
+        1, 1, 2, 3, 2, 4, 4, 1,
+    ]  # fmt: skip
+
+
 def test_many_batches_are_one_batch():
     x, lengths = ragged(batch=7)
     one, many = (make(states=3, length=7, vocabulary=5, seed=3) for _ in range(2))
