@@ -7,8 +7,8 @@ T(h) the number of different symbols seen after the context h,
 
 down to p(w) = 1/V without any. Contexts at the beginning of a sequence are as long as it is.
 
-The counts of k symbols are a sorted table of numbers in base V, so that all followers of a context lie side
-by side: c(h) and T(h) are differences of places, and a draw needs no sum over symbols.
+All followers of a context lie side by side in a RunTable: c(h) and T(h) are differences of places, and a draw
+needs no sum over symbols.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from pydantic import Field
 from keras_models.base import Batch, GenerativeModel
 from keras_models.config import FamilyConfig
 from keras_models.markov.chain_inputs import fitting, known
+from keras_models.markov.run_table import WAITING, RunTable
 from keras_models.sequence.decoding import Choice, choose
-
-NONE = np.iinfo(np.int64).max  # an empty place of a table, behind all others
-WAITING = 2**18  # runs that wait until they are sorted into a table together
 
 
 class Config(FamilyConfig):
@@ -53,29 +51,11 @@ class MarkovChain(GenerativeModel):
                 f"an order of {config.order} over {spec.vocabulary} symbols does not fit into 62 bits: set "
                 f"model.config.order to {most - 1} or less"
             )
-        self.keys, self.counts = [], []
-        for k in range(1, config.order + 2):
-            size = min(config.capacity, spec.vocabulary**k)
-            self.keys.append(
-                self.add_weight(
-                    shape=(size,), dtype="int64", trainable=False, name=f"keys_{k}",
-                    initializer=_empty,
-                )
-            )  # fmt: skip
-            self.counts.append(
-                self.add_weight(
-                    shape=(size,), dtype="int32", trainable=False, name=f"counts_{k}", initializer="zeros"
-                )
-            )
-        self.waiting = [
-            self.add_weight(
-                shape=(WAITING,), dtype="int64", trainable=False, name=f"waiting_{k}", initializer=_empty
-            )
-            for k in range(1, config.order + 2)
+        self.tables = [
+            RunTable(self, k, spec.vocabulary, config.capacity) for k in range(1, config.order + 2)
         ]
         number = {"shape": (), "trainable": False, "initializer": "zeros"}
         self.waits = self.add_weight(dtype="int32", name="waits", **number)
-        self.lost = self.add_weight(dtype="int64", name="lost", **number)
         self.passes = self.add_weight(dtype="int32", name="passes", **number)
         self.built = True
 
@@ -97,60 +77,29 @@ class MarkovChain(GenerativeModel):
         """
         if int(self.waits):
             self._settle()
-        if int(self.lost):
+        lost = sum(int(table.lost) for table in self.tables)
+        if lost:
             raise ValueError(
-                f"{int(self.lost)} runs of symbols found no place among {self.config.capacity}: raise "
+                f"{lost} runs of symbols found no place among {self.config.capacity}: raise "
                 "model.config.capacity or lower model.config.order"
             )
         self.passes.assign_add(1)
 
     def _count(self, x: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        """Lets the runs of a batch wait, or sorts them in at once where they are too many to wait."""
+        """Adds the runs of a batch to the tables, and has these sorted before too many wait."""
         size = tf.size(x)
         tf.cond(self.waits + size > WAITING, self._settle, lambda: tf.constant(0))
-        ends = tf.range(1, tf.shape(x)[1] + 1)
-        alone = size > WAITING
-        for k in range(1, min(self.config.order + 1, x.shape[1]) + 1):
-            new = tf.where(ends[None, k - 1 :] <= length[:, None], self._runs(x, k), NONE)
-            new = tf.reshape(new, (-1,))
-            tf.cond(alone, lambda k=k, new=new: self._sort_in(k, new), lambda: tf.constant(0))
-            waiting = tf.concat([new, self.waiting[k - 1]], axis=0)[:WAITING]
-            self.waiting[k - 1].assign(tf.where(alone, self.waiting[k - 1], waiting))
-        self.waits.assign_add(tf.where(alone, 0, size))
+        for table in self.tables[: x.shape[1]]:
+            table.add(x, length)
+        self.waits.assign_add(tf.where(size > WAITING, 0, size))
         return tf.constant(0)
 
     def _settle(self) -> tf.Tensor:
         """Sorts in all that waits."""
-        for k, waiting in enumerate(self.waiting, 1):
-            self._sort_in(k, tf.convert_to_tensor(waiting))
-            waiting.assign(tf.fill((WAITING,), tf.constant(NONE, tf.int64)))
+        for table in self.tables:
+            table.settle()
         self.waits.assign(0)
         return tf.constant(0)
-
-    def _sort_in(self, k: int, new: tf.Tensor) -> tf.Tensor:
-        """Adds runs `[M]` of k symbols to their table; all shapes are fixed, as XLA wants them."""
-        table, counts = self.keys[k - 1], self.counts[k - 1]
-        keys = tf.concat([table, new], axis=0)
-        order = tf.argsort(keys)
-        keys = tf.gather(keys, order)
-        weight = tf.gather(tf.concat([counts, tf.ones_like(new, tf.int32)], axis=0), order)
-        first = tf.concat([[True], keys[1:] != keys[:-1]], axis=0)
-        place = tf.cumsum(tf.cast(first, tf.int32)) - 1
-        size, all_of_them = table.shape[0], tf.size(keys)
-        sums = tf.math.unsorted_segment_sum(weight, place, all_of_them)[:size]
-        kept = tf.math.unsorted_segment_min(keys, place, all_of_them)  # NONE where there is no segment
-        table.assign(kept[:size])
-        counts.assign(tf.where(kept[:size] < NONE, sums, 0))
-        self.lost.assign_add(tf.reduce_sum(tf.cast(kept[size:] < NONE, tf.int64)))
-        return tf.constant(0)
-
-    def _runs(self, x: tf.Tensor, k: int) -> tf.Tensor:
-        """The k symbols that end at each place from the k-th on, as one number: int64 `[B, L - k + 1]`."""
-        steps = tf.shape(x)[1] - k + 1
-        number = tf.zeros((tf.shape(x)[0], steps), tf.int64)
-        for i in range(k):
-            number = number * self.spec.vocabulary + tf.cast(x[:, i : i + steps], tf.int64)
-        return number
 
     # -- using -------------------------------------------------------------------------------------
 
@@ -171,43 +120,14 @@ class MarkovChain(GenerativeModel):
     def _log_prob(self, x: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
         """Of each sequence, float64 `[B]`."""
         p = tf.fill(tf.shape(x), tf.constant(1 / self.spec.vocabulary, tf.float64))
-        for k in range(1, self.config.order + 2):
-            if k > x.shape[1]:
-                break
-            run = self._runs(x, k)
-            total, kinds, _ = self._followers(run // self.spec.vocabulary, k, self._cumulative(k))
-            own = self._counted(run, k)
+        for k, table in enumerate(self.tables[: x.shape[1]], 1):
+            run = table.runs(x)
+            total, kinds, _ = table.followers(run // self.spec.vocabulary, table.cumulative())
             # Where the context was never seen both are 0, and p stays what the shorter context says.
-            better = (own + kinds * p[:, k - 1 :]) / tf.maximum(total + kinds, 1.0)
+            better = (table.counted(run) + kinds * p[:, k - 1 :]) / tf.maximum(total + kinds, 1.0)
             p = tf.concat([p[:, : k - 1], tf.where(total > 0, better, p[:, k - 1 :])], axis=1)
         inside = tf.range(tf.shape(x)[1])[None] < length[:, None]
         return tf.reduce_sum(tf.where(inside, tf.math.log(tf.where(inside, p, 1.0)), 0.0), axis=1)
-
-    def _followers(
-        self, context: tf.Tensor, k: int, cumulative: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """c(h) and T(h) of contexts of k - 1 symbols, float64, and where their followers begin, int32.
-        `cumulative`: see `_cumulative`, of k."""
-        keys, v = self.keys[k - 1], self.spec.vocabulary
-        first, last = (self._place(keys, context * v + end) for end in (0, v))
-        total = tf.gather(cumulative, last) - tf.gather(cumulative, first)
-        return tf.cast(total, tf.float64), tf.cast(last - first, tf.float64), first
-
-    def _cumulative(self, k: int) -> tf.Tensor:
-        """Counts before each place of the table, int64 `[size + 1]`."""
-        counts = tf.cast(tf.convert_to_tensor(self.counts[k - 1]), tf.int64)
-        return tf.concat([tf.zeros(1, tf.int64), tf.cumsum(counts)], axis=0)
-
-    def _counted(self, run: tf.Tensor, k: int) -> tf.Tensor:
-        """c(h w), float64."""
-        keys = tf.convert_to_tensor(self.keys[k - 1])
-        place = tf.minimum(self._place(keys, run), tf.size(keys) - 1)
-        same = tf.gather(keys, place) == run
-        return tf.cast(tf.where(same, tf.gather(self.counts[k - 1], place), 0), tf.float64)
-
-    def _place(self, keys: Any, values: tf.Tensor) -> tf.Tensor:
-        flat = tf.searchsorted(tf.convert_to_tensor(keys), tf.reshape(values, (-1,)))
-        return tf.reshape(flat, tf.shape(values))
 
     def following(self, context: Sequence[int]) -> np.ndarray:
         """p(next symbol | context), float64 `[vocabulary]`. Of the context the last `order` symbols tell.
@@ -218,17 +138,14 @@ class MarkovChain(GenerativeModel):
         given = known(context, "context", self.spec.vocabulary).tolist()
         v = self.spec.vocabulary
         p = np.full(v, 1 / v)
-        for k in range(1, min(self.config.order, len(given)) + 2):
+        for k, table in enumerate(self.tables[: len(given) + 1]):
             number = 0
-            for symbol in given[len(given) - k + 1 :]:
+            for symbol in given[len(given) - k :]:
                 number = number * v + symbol
-            keys = np.asarray(self.keys[k - 1])
-            first, last = np.searchsorted(keys, [number * v, number * v + v])
-            if first == last:
+            counts, kinds = table.after(number)
+            if not kinds:
                 break
-            counts = np.zeros(v)
-            counts[keys[first:last] % v] = np.asarray(self.counts[k - 1])[first:last]
-            p = (counts + (last - first) * p) / (counts.sum() + last - first)
+            p = (counts + kinds * p) / (counts.sum() + kinds)
         return p
 
     def complete(
@@ -270,7 +187,7 @@ class MarkovChain(GenerativeModel):
         steps, order = self.spec.shape[0], self.config.order
         seeds = tf.random.split(seed, steps)
         x = tf.zeros((n, steps), tf.int32)
-        for_each = [self._cumulative(k) for k in range(1, order + 2)]
+        for_each = [table.cumulative() for table in self.tables]
 
         def step(t: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             own = tf.random.split(seeds[t], order + 3)
@@ -281,13 +198,13 @@ class MarkovChain(GenerativeModel):
                 for i in range(k - 1, 0, -1):
                     column = tf.gather(x, tf.maximum(t - i, 0), axis=1)
                     context = context * self.spec.vocabulary + tf.cast(column, tf.int64)
-                total, kinds, first = self._followers(context, k, for_each[k - 1])
+                total, kinds, first = self.tables[k - 1].followers(context, for_each[k - 1])
                 uniform = tf.random.stateless_uniform((n,), own[k - 1], dtype=tf.float64)
                 at = tf.floor(uniform * (total + kinds))
                 mine = ~decided & (at < total) & (t >= k - 1)
                 start = tf.gather(for_each[k - 1], first)
                 place = tf.searchsorted(for_each[k - 1], start + tf.cast(at, tf.int64), side="right") - 1
-                key = tf.gather(self.keys[k - 1], tf.where(mine, place, 0))
+                key = tf.gather(self.tables[k - 1].keys, tf.where(mine, place, 0))
                 symbol = tf.cast(tf.where(mine, key, 0) % self.spec.vocabulary, tf.int32)
                 chosen, decided = tf.where(mine, symbol, chosen), decided | mine
             hot = tf.one_hot(t, steps, dtype=tf.int32)
@@ -301,7 +218,3 @@ class MarkovChain(GenerativeModel):
         if length is None:
             length = tf.fill((tf.shape(x)[0],), tf.shape(x)[1])
         return x, tf.cast(length, tf.int32)
-
-
-def _empty(shape: Any, dtype: Any = None) -> tf.Tensor:
-    return tf.fill(shape, tf.constant(NONE, tf.int64))
