@@ -8,7 +8,7 @@ gradient of log p(x) is that of the expected complete log-likelihood, so no deri
 Or from tags: each tag is a state, and counting is learning.
 
 The parts: hmm_recursions, hmm_programs (compiled), hmm_emissions and the three it names, hmm_structure, hmm_candidate,
-hmm_inputs.
+hmm_restarts, hmm_inputs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ from keras_models.config import FamilyConfig
 from keras_models.markov import hmm_programs as programs
 from keras_models.markov import hmm_structure as structure
 from keras_models.markov.hmm_candidate import Candidate, counts_of_tags
-from keras_models.markov.hmm_inputs import PARTIAL, checked, emission_of, partial_steps, sequences, states_of
+from keras_models.markov.hmm_inputs import (
+    PARTIAL,
+    checked,
+    emission_of,
+    partial_steps,
+    past,
+    sequences,
+    states_of,
+)
+from keras_models.markov.hmm_restarts import Restarts
 from keras_models.markov.hmm_structure import walked
 
 
@@ -116,11 +125,9 @@ class HiddenMarkovModel(GenerativeModel):
                 trainable=False,
                 aggregation="sum",
             )
+        self.restarts = None
         if config.restarts > 1:
-            self.trials = self.add_weight(name="trials", shape=(), **number)
-            one = {"shape": (config.restarts,), "aggregation": "sum", **number}
-            self.trial_total = self.add_weight(name="trial_total", **one)
-            self.trial_result = self.add_weight(name="trial_result", shape=(config.restarts,), **number)
+            self.restarts = Restarts(self, self.candidates, config.trial_epochs)
         if config.learner == "gradient":
             self.adam = keras.optimizers.Adam(config.learning_rate)
             self.adam.build(self.trainable_variables)
@@ -159,17 +166,16 @@ class HiddenMarkovModel(GenerativeModel):
                 found, *counts = programs.expected_counts(self.chain, values, x, mask, length)
                 return tf.reduce_sum(found), *counts
 
-            if number:
-                tried = self.trials < self.config.trial_epochs
-                total, *counts = tf.cond(tried, expected, candidate.nothing)
+            if self.restarts and number:
+                total, *counts = tf.cond(self.restarts.trying(), expected, candidate.nothing)
             else:
                 total, *counts = expected()
             candidate.add(counts)
             totals.append(total)
         if self.chain.emission.begins:
             self.begun.assign(1.0)
-        if len(totals) > 1:
-            self.trial_total.value.assign_add(tf.stack(totals))
+        if self.restarts:
+            self.restarts.add(totals)
         return totals[0]
 
     def _count_tags(self, x: Any, tags: Any, length: Any) -> Any:
@@ -187,22 +193,13 @@ class HiddenMarkovModel(GenerativeModel):
             raise ValueError(PARTIAL)
         if self.config.learner == "gradient":
             return
-        trying = self.config.restarts > 1 and float(self.trials) < self.config.trial_epochs
-        for candidate in self.candidates if trying else self.candidates[:1]:
+        restarts = self.restarts if self.restarts and bool(self.restarts.trying()) else None
+        for candidate in self.candidates if restarts else self.candidates[:1]:
             candidate.maximise()
-        if trying:
-            self._compare()
+        if restarts:
+            restarts.compare()
         if self.config.order != "none":
             self.canonicalize(self.config.order)
-
-    def _compare(self) -> None:
-        found = np.asarray(tf.convert_to_tensor(self.trial_total))
-        self.trial_result.assign(found)
-        self.trial_total.assign(np.zeros_like(found))
-        self.trials.assign(self.trials + 1)
-        best = int(np.argmax(found))
-        if best:
-            self.candidates[0].swap(self.candidates[best])
 
     def restart_log_likelihoods(self) -> np.ndarray:
         """Of each start its log p of the training data in the last epoch that tried it `[restarts]`, highest
@@ -211,9 +208,9 @@ class HiddenMarkovModel(GenerativeModel):
         Raises:
             TypeError: there is one start.
         """
-        if self.config.restarts == 1:
+        if not self.restarts:
             raise TypeError("this model had one start: set restarts to compare several")
-        return np.sort(np.asarray(tf.convert_to_tensor(self.trial_result)))[::-1]
+        return self.restarts.log_likelihoods()
 
     def canonicalize(self, order: str = "stationary") -> None:
         """Puts the states in an order that compares between runs: the most frequent in the long run first
@@ -287,12 +284,7 @@ class HiddenMarkovModel(GenerativeModel):
         """
         if self.spec.kind != "series":
             raise TypeError(f"this model learnt '{self.spec.kind}' data: only series are forecast")
-        history = np.asarray(history, np.float64)
-        if history.ndim != 3 or history.shape[2] != self.spec.shape[1] or not history.shape[1]:
-            raise ValueError(f"history is [n, t, {self.spec.shape[1]}], and its shape is {history.shape}")
-        if min(steps, samples) < 1:
-            raise ValueError(f"steps and samples are at least 1, and they are {steps} and {samples}")
-        mask = (~np.isnan(history)).astype(np.uint8)
+        history, mask = past(history, self.spec.shape[1], steps, samples)
         belief = self.filter_states(np.nan_to_num(history), mask=mask)[:, -1]
         belief = tf.matmul(belief, tf.convert_to_tensor(self.transition))
         drawn = self._onward(tf.repeat(belief, samples, axis=0), steps, tf.constant([seed, 7], tf.int32))

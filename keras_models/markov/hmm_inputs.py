@@ -97,6 +97,20 @@ def checked(emission: Emission, x: Any, length: Any, mask: Any) -> tuple[Any, An
     return x, mask, length
 
 
+def past(history: Any, channels: int, steps: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """A history `[n, t, channels]` to forecast from, and 0 where it is missing.
+
+    Raises:
+        ValueError: it is no such array, or `steps` or `samples` is below 1.
+    """
+    history = np.asarray(history, np.float64)
+    if history.ndim != 3 or history.shape[2] != channels or not history.shape[1]:
+        raise ValueError(f"history is [n, t, {channels}], and its shape is {history.shape}")
+    if min(steps, samples) < 1:
+        raise ValueError(f"steps and samples are at least 1, and they are {steps} and {samples}")
+    return history, (~np.isnan(history)).astype(np.uint8)
+
+
 def _one_array(x: Any) -> Any:
     """x as a tensor."""
     if tf.is_tensor(x):

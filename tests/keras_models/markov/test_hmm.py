@@ -198,6 +198,20 @@ def test_a_batch_is_cut_in_equal_pieces_of_some_sequences(monkeypatch):
     ]  # fmt: skip
 
 
+def test_of_several_starts_the_likeliest_goes_on():
+    x, lengths = ragged(batch=8)
+    model = make(states=3, length=7, vocabulary=5, restarts=4, trial_epochs=3)
+    history = learn(model, x, lengths, epochs=4).history["loss"]
+    found = model.restart_log_likelihoods()  # of the third epoch
+    assert len(found) == 4
+    assert list(found) == sorted(found, reverse=True)
+    assert found[0] > found[-1]
+    assert history[2] * lengths.sum() >= -found[0] - 1e-4  # of the start that was first then
+    assert history[3] * lengths.sum() <= -found[0] + 1e-4  # EM goes on from the likeliest
+    with pytest.raises(TypeError, match="one start: set restarts"):
+        make().restart_log_likelihoods()
+
+
 def test_many_batches_are_one_batch():
     x, lengths = ragged(batch=7)
     one, many = (make(states=3, length=7, vocabulary=5, seed=3) for _ in range(2))
