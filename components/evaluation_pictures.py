@@ -37,7 +37,7 @@ Decode = Callable[[np.ndarray], np.ndarray]
 
 def write_pictures(folder: Path, data: Examples, judge: Any, model: Any, samples: np.ndarray) -> None:
     """Writes the files above into `folder`; `samples` `[n, *shape]` are of `model`."""
-    real = _real(data, judge.data["test"])
+    real = _real(judge.data["test"])
     arrays: dict[str, Any] = {"samples": samples[:SHOWN], "real": real}
     for part, shown in arrays.items():
         data.modality.write_samples(shown, data.encoding, folder / part)
@@ -55,11 +55,10 @@ def write_pictures(folder: Path, data: Examples, judge: Any, model: Any, samples
     np.savez(folder / "pictures.npz", **arrays)
 
 
-def _real(data: Examples, test: Arrays) -> np.ndarray:
-    whole = test["length"] == data.spec.shape[0] if "length" in test else slice(None)
-    real = test["x"][whole][:SHOWN]  # padded sequences would show their padding
+def _real(test: Arrays) -> np.ndarray:
+    real = test["x"][:SHOWN]
     if "mask" in test:  # what is missing is shown as missing
-        real = np.where(test["mask"][whole][:SHOWN] > 0, real, np.nan)
+        real = np.where(test["mask"][:SHOWN] > 0, real, np.nan)
     return real
 
 

@@ -211,7 +211,8 @@ def decode(samples: np.ndarray, encoding: dict[str, Any]) -> list[str]:
 def write_samples(
     samples: np.ndarray | Mapping[str, np.ndarray], encoding: dict[str, Any], out: Path
 ) -> Path:
-    """A UTF-8 text file: the samples apart by a ruled line, or tagged sentences as lines of word/TAG.
+    """A UTF-8 text file: the samples apart by a ruled line, without the padding behind them, or tagged sentences
+    as lines of word/TAG.
 
     Args:
         samples: tokens `[n, length]`; with their tags as {"x", "tags"} and maybe "length".
@@ -220,7 +221,11 @@ def write_samples(
     if isinstance(samples, Mapping):
         said = "\n".join(_tagged(samples, encoding))
     else:
-        said = RULE.join(decode(samples, encoding))
+        unit = unit_of(encoding)
+        rows = (
+            np.trim_zeros(row - unit.padding, "b") + unit.padding for row in np.asarray(samples, np.int64)
+        )
+        said = RULE.join(unit.text(row.tolist()) for row in rows)
     out.write_bytes((said + "\n").encode())
     return out
 

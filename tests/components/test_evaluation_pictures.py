@@ -20,7 +20,7 @@ from components.evaluation_pictures import (
     traversals,
     write_pictures,
 )
-from components.modalities import images
+from components.modalities import images, text
 
 SHAPE = (2, 2, 1)
 
@@ -69,6 +69,16 @@ def test_a_model_without_them_has_samples_and_neighbours(tmp_path: Path) -> None
     kept = written(tmp_path, object())
     assert set(kept) == {"samples", "real", "nearest", "distances", "real_distances"}
     assert {file.name for file in tmp_path.iterdir()} == {"samples.png", "real.png", "pictures.npz"}
+
+
+def test_real_texts_are_shown_as_they_come_and_without_their_padding(tmp_path: Path) -> None:
+    encoding = {"unit": "characters", "vocabulary": ["\ufffd", "a", "b"]}
+    x = np.array([[1, 2, 0, 0], [1, 1, 2, 2], [0, 2, 0, 0]], np.int32)
+    data = SimpleNamespace(modality=text, encoding=encoding, spec=SimpleNamespace(kind="tokens", shape=(4,)))
+    judge = SimpleNamespace(data={"test": {"x": x, "length": np.array([2, 4, 2])}})
+    write_pictures(tmp_path, data, judge, object(), x[::-1])  # type: ignore[arg-type]
+    assert (tmp_path / "real.txt").read_text("utf-8") == text.RULE.join(["ab", "aabb", "\ufffdb"]) + "\n"
+    assert (tmp_path / "samples.txt").read_text("utf-8") == text.RULE.join(["\ufffdb", "aabb", "ab"]) + "\n"
 
 
 def test_copies_are_at_distance_0_from_their_neighbours() -> None:
