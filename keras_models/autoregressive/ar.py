@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from keras_models.autoregressive.linear_process import LinearProcess, Orders
+from keras_models.autoregressive.estimator import Orders
+from keras_models.autoregressive.linear_process import LinearProcess
 from keras_models.autoregressive.normal_equations import LagSums
 from keras_models.autoregressive.panel_search import PanelSearch
 from keras_models.autoregressive.polynomials import Polynomials

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_models.autoregressive.estimator import Orders, assign
 from keras_models.autoregressive.kalman import differencing
-from keras_models.autoregressive.linear_process import LinearProcess, Orders, assign
+from keras_models.autoregressive.linear_process import LinearProcess
 from keras_models.autoregressive.panel_search import PanelSearch
 from keras_models.autoregressive.polynomials import Polynomials, aicc
 from keras_models.autoregressive.pooled_search import PooledSearch

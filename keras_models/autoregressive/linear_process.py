@@ -10,12 +10,12 @@ typical one, which series that training does not have are taken to follow.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_models.autoregressive.estimator import Estimator, Orders
 from keras_models.autoregressive.forecasting import checked, continued
 from keras_models.autoregressive.kalman import Process, onwards, started
 from keras_models.autoregressive.whitening import (
@@ -27,27 +27,6 @@ from keras_models.autoregressive.whitening import (
 )
 from keras_models.base import Batch, GenerativeModel
 from keras_models.config import FamilyConfig
-
-
-class Orders(NamedTuple):
-    """Degrees of the polynomials, the differencing and the constant: "none", "mean" or "drift"."""
-
-    ar: int
-    ma: int
-    delta: tuple[float, ...]
-    trend: str
-
-
-class Estimator(Protocol):
-    """How the parameters of a LinearProcess are learnt from streamed batches."""
-
-    kept: Any  # variables that a resume needs and the model does not
-
-    def add(self, batch: Batch) -> dict[str, Any]:
-        """Adds what is needed of a batch, and returns the training curves."""
-
-    def solve(self) -> None:
-        """At the end of an epoch: assigns the model's parameters."""
 
 
 class LinearProcess(GenerativeModel):
@@ -118,32 +97,6 @@ class LinearProcess(GenerativeModel):
     def training_state(self) -> list[Any]:
         """See GenerativeModel.training_state."""
         return [*super().training_state(), *self.estimator.kept]
-
-    def tell_failures(self, estimated: np.ndarray, outside: np.ndarray) -> None:
-        """Says which series `[groups, C]` could not be estimated and which ones had to be made stationary.
-
-        Raises:
-            ValueError: none could be estimated.
-        """
-        if not estimated.any():
-            raise ValueError(
-                f"no series can be estimated by family '{self.family}': each is constant, missing, or too short for "
-                "its order"
-            )
-        first = int(self.groups > 1)  # row 0 of a panel is the typical process
-        failed = int((~estimated[first:]).sum())
-        if failed:
-            warnings.warn(
-                f"{failed} of {estimated[first:].size} series are constant, missing or too short for the order: they "
-                "are given the typical process",
-                stacklevel=2,
-            )
-        if outside.any():
-            warnings.warn(
-                f"{int(outside[first:].sum())} of {outside[first:].size} series look as if they were not stationary: "
-                "their roots are brought inside the unit circle; difference them, or use arima",
-                stacklevel=2,
-            )
 
     # -- using ---------------------------------------------------------------------------------------------
 
@@ -304,9 +257,3 @@ class LinearProcess(GenerativeModel):
         regression = self._regression(covariates, group)
         paths, deviation = continued(*self._process(group), history - regression[:, :past], noise)
         return paths + regression[None, :, past:], deviation
-
-
-def assign(weight: Any, value: Any) -> None:
-    """Sets a parameter, unless it is empty."""
-    if 0 not in weight.shape:
-        weight.assign(value)

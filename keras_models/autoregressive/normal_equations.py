@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_models.autoregressive.linear_process import LinearProcess, assign
+from keras_models.autoregressive.estimator import assign, tell_failures
+from keras_models.autoregressive.linear_process import LinearProcess
 from keras_models.autoregressive.stationarity import brought_inside, wanders
 from keras_models.autoregressive.whitening import observed
 from keras_models.base import Batch
@@ -80,7 +81,7 @@ class LagSums:
         estimated = found.observations > 0
         phi, outside = found.phi, wanders(np.moveaxis(found.phi, -1, 0))
         phi[outside] = brought_inside(phi[outside][..., None, None])[0][..., 0, 0]
-        model.tell_failures(estimated, outside & estimated)
+        tell_failures(model.family, estimated, outside & estimated)
         typical = ~estimated & estimated[:1]
 
         def put(weight: Any, value: np.ndarray) -> None:

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_models.autoregressive.linear_process import LinearProcess, assign
+from keras_models.autoregressive.estimator import assign, tell_failures
+from keras_models.autoregressive.linear_process import LinearProcess
 from keras_models.autoregressive.polynomials import Panel, Polynomials
 from keras_models.autoregressive.series_fit import fitted
 from keras_models.autoregressive.stationarity import LARGEST_FREE
@@ -124,7 +125,7 @@ class PanelSearch:
             process = self.polynomials.process(tf.constant(whole[0].reshape(-1, size).T))
             assign(model.ar, tf.reshape(tf.transpose(process.ar), model.ar.shape))
             assign(model.ma, tf.reshape(tf.transpose(process.ma), model.ma.shape))
-        model.tell_failures(estimated, np.zeros_like(estimated))
+        tell_failures(model.family, estimated, np.zeros_like(estimated))
 
 
 def _replaced(weight: Any, rows: np.ndarray, value: np.ndarray) -> np.ndarray:

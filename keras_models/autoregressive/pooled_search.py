@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_models.autoregressive.estimator import assign
 from keras_models.autoregressive.kalman import differenced
-from keras_models.autoregressive.linear_process import LinearProcess, assign
+from keras_models.autoregressive.linear_process import LinearProcess
 from keras_models.autoregressive.panel_optimizer import UNKNOWN, QuasiNewton
 from keras_models.autoregressive.polynomials import Polynomials, aicc
 from keras_models.autoregressive.whitening import observed, processes_last, whitened, whole
