@@ -9,6 +9,7 @@ from components.scores import Score
 
 SHOWN = 8  # the picture holds no more of them
 MARGIN = 2  # semitones around the pitches
+GAP = 0.1  # of a note is left white behind it, so that notes struck again are told apart
 
 
 def save_piano_rolls(scores: Sequence[Score], out: Path) -> None:
@@ -18,8 +19,8 @@ def save_piano_rolls(scores: Sequence[Score], out: Path) -> None:
 
     shown = scores[:SHOWN]
     quarters = max([score.length / score.ticks_per_quarter for score in shown], default=1)
-    wide = min(max(6.0, quarters / 4), 24.0)
-    figure = Figure(figsize=(wide, 0.4 + 1.9 * max(len(shown), 1)), dpi=110, layout="constrained")
+    wide = min(max(6.0, quarters / 8), 14.0)
+    figure = Figure(figsize=(wide, 0.4 + 1.3 * max(len(shown), 1)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(max(len(shown), 1), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     pitches = [int(pitch) for score in shown for pitch in score.notes["pitch"]] or [60]
@@ -41,10 +42,11 @@ def _draw(axes: object, score: Score) -> None:
     from matplotlib.collections import PolyCollection
 
     quarter = score.ticks_per_quarter
-    bars, colours = [], []
+    bars, colours = [], []  # their edges are drawn: a semitone may be thinner than a pixel
     for note in score.notes:
         left, right = note["onset"] / quarter, (int(note["onset"]) + int(note["duration"])) / quarter
+        right -= GAP * (right - left)
         bottom, top = float(note["pitch"]) - 0.45, float(note["pitch"]) + 0.45
         bars.append([(left, bottom), (left, top), (right, top), (right, bottom)])
         colours.append(f"C{int(note['voice']) % 10}")
-    axes.add_collection(PolyCollection(bars, facecolors=colours, edgecolors="white", linewidths=0.4))  # type: ignore[attr-defined]
+    axes.add_collection(PolyCollection(bars, facecolors=colours, edgecolors="face", linewidths=0.7))  # type: ignore[attr-defined]

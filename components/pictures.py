@@ -10,8 +10,7 @@ from typing import Any
 
 PICTURE_BYTES = 150_000  # a larger picture is made smaller: the page stays below 1 MB
 TEXT_CHARACTERS = 1_200  # of samples, and as many of real text
-
-
+WIDE = 1.2  # times its height: a picture that takes the whole width of a page
 PARTS = ("samples", "real", "reconstructions", "interpolations", "traversals", "forecasts", "residuals")
 
 
@@ -19,15 +18,21 @@ def show(evaluation: Path) -> dict[str, Any]:
     """What the folder `evaluation/` has to show.
 
     Returns `pictures` (by `samples`, `real` and the other PARTS), `texts` (by the same), `neighbours` (see
-    `Neighbours`; None for what is no image) and `traversed`, the numbers of the latent dimensions.
+    `Neighbours`; None for what is no image), `traversed`, the numbers of the latent dimensions, and `wide`, whether
+    the samples' picture wants the whole width.
     """
-    shown: dict[str, Any] = {"pictures": {}, "texts": {}, "neighbours": None, "traversed": []}
+    shown: dict[str, Any] = {"pictures": {}, "texts": {}, "neighbours": None, "traversed": [], "wide": False}
     for part in PARTS:
         for file in evaluation.glob(f"{part}.*"):
             if file.suffix == ".png":
                 shown["pictures"][part] = data_url(file.read_bytes())
             else:
                 shown["texts"][part] = text_pieces(file.read_text("utf-8", errors="replace"))
+    if (evaluation / "samples.png").is_file():
+        from PIL import Image
+
+        with Image.open(evaluation / "samples.png") as picture:
+            shown["wide"] = picture.width > WIDE * picture.height
     if (evaluation / "pictures.npz").is_file():
         import numpy as np
 

@@ -29,6 +29,13 @@ def test_large_picture_is_made_smaller_even_where_it_is_noise(tmp_path):
     assert Image.open(io.BytesIO(data)).width >= 240
 
 
+def test_a_picture_that_is_much_wider_than_high_takes_the_whole_width(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "samples.png")
+    assert not show(tmp_path)["wide"]
+    Image.new("L", (16, 8)).save(tmp_path / "samples.png")
+    assert show(tmp_path)["wide"]
+
+
 def test_samples_stand_over_their_neighbours(tmp_path):
     samples, nearest = np.zeros((64, 4, 4, 1), np.float32), np.full((16, 4, 4, 1), 0.5, np.float32)
     np.savez(tmp_path / "pictures.npz", samples=samples, nearest=nearest)
