@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from components.errors import ConfigError
+from pipelines.few_shot import TEMPLATE, FewShot, read_examples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="NAME, NAME@ALIAS or NAME:VERSION; NAME is the champion")
 ]
+TYPED = TEMPLATE.replace("\t", "\\t").replace("\n", "\\n")
 Texts = Annotated[list[str], typer.Option("--text", help="may be repeated")]
 DOES = {
     "complete": ("completes text", "gpt, lstm, gru, rnn and markov_chain do"),
@@ -38,28 +41,48 @@ def complete(
         list[str] | None, typer.Option("--stop", help="ends before this text; may be repeated")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="the same seed, the same text")] = 0,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            help='worked examples as JSONL rows {"text": "question\\tanswer"}: prompts are questions'
+        ),
+    ] = None,
+    template: Annotated[
+        str, typer.Option(help="how an example is written, \\t and \\n within; what follows {answer} ends it")
+    ] = TYPED,
 ) -> None:
-    """Goes on with a text, as a published model of text would.
+    """Goes on with a text, as a published model of text would; with --examples, answers alone are printed.
 
     Examples:
       mozart complete text-gpt --prompt "ROMEO:" --length 300 --temperature 0.8
       mozart complete text-lstm --prompt "To be, " --prompt "O " --top-p 0.9 --seed 7
       mozart complete text-gpt --prompt "JULIET:" --stop "ROMEO"
+      mozart complete my-gpt --examples few.jsonl --template "{question} = {answer};" --prompt "two"
     """
+    written_out = template.replace("\\t", "\t").replace("\\n", "\n")  # as a shell hands them on
+    shots = FewShot(written_out, read_examples(examples) if examples else [])
+    if template != TYPED and not examples:
+        raise ConfigError("--template says how --examples are written: give both")
+    if examples and not prompt:
+        raise ConfigError("--examples are to answer a question: give it as --prompt")
     opened = Opened(model, "complete")
-    prompts = [opened.symbols(text, "--prompt") for text in prompt or ()] or [opened.nothing()]
+    written = [shots.prompt(text) if text and examples else text for text in prompt or ()]
+    prompts = [opened.symbols(text, "--prompt") for text in written] or [opened.nothing()]
     opened.note_long(prompts)
     asked: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     if repetition_penalty != 1:
         asked["repetition_penalty"] = repetition_penalty
+    taken = inspect.signature(opened.model.complete).parameters
     if stop:
         asked["stop"] = [opened.symbols(text, "--stop").tolist() for text in stop]
-    taken = inspect.signature(opened.model.complete).parameters
+    elif examples and "stop" in taken:  # where it is not, the answer is cut afterwards
+        asked["stop"] = [opened.symbols(shots.end, "--template").tolist()]
     for name in asked.keys() - taken.keys():
         raise ConfigError(f"--{name.replace('_', '-')}: family '{opened.model.family}' does without it")
     found = opened.asked(prompts, length, **asked)
     for text, symbols in zip(prompt or [""], found, strict=True):
-        typer.echo(text + opened.unit.text(symbols.tolist()))
+        said = opened.unit.text(symbols.tolist())
+        typer.echo(shots.answer(said) if examples else text + said)
 
 
 def translate(

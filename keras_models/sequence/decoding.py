@@ -184,21 +184,3 @@ def beam_search(
     norm = ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** length_power
     best = tf.argmax(score / norm, axis=1, output_type=tf.int32)
     return tf.gather(found, best, batch_dims=1), tf.gather(score, best, batch_dims=1)
-
-
-# -- prompts -------------------------------------------------------------------------------------------
-
-
-def few_shot(
-    examples: Sequence[tuple[Sequence[int], Sequence[int]]],
-    question: Sequence[int],
-    *,
-    answer: Sequence[int],
-    end: Sequence[int],
-) -> list[int]:
-    """A prompt of worked examples: question `answer` reply `end`, ..., and the question `answer` at last. Let
-    it be completed with `end` as a stop."""
-    prompt: list[int] = []
-    for asked, replied in examples:
-        prompt += [*asked, *answer, *replied, *end]
-    return [*prompt, *question, *answer]

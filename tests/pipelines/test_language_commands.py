@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,12 @@ from typer.testing import CliRunner
 
 import keras_models
 from components import bundle
-from components.errors import ConfigError
+from components.errors import ConfigError, DataError
 from components.modalities import text
 from components.registry import Registry
 from keras_models import saving
 from pipelines import cli
+from pipelines.few_shot import FewShot
 
 CHARACTERS = {
     "modality": "text",
@@ -92,6 +94,24 @@ def test_of_a_long_prompt_the_end_counts_and_that_is_said():
     assert "note" not in said("complete", "lstm", "--prompt", "ab" * 10, "--length", "4")
 
 
+@pytest.mark.parametrize("family", ["gpt", "lstm"])
+def test_worked_examples_make_a_prompt_and_the_answer_alone_is_said(family, tmp_path):
+    file = tmp_path / "few.jsonl"
+    file.write_text('{"text": "a\\tb"}\n')
+    asked = ("complete", family, "--temperature", "0", "--length", "9")
+    found = said(*asked, "--examples", str(file), "--template", "{question}\\t{answer}c", "--prompt", "b")
+    plain = said(*asked, "--prompt", "a\tbcb\t").removeprefix("a\tbcb\t")
+    assert found == plain.rstrip("\n").split("c")[0] + "\n"
+
+
+def test_how_examples_are_written():
+    shots = FewShot("Q: {question}\nA: {answer}\n\n", [("1+1", "2"), ("{answer}", "{question}")])
+    asked = "Q: 1+1\nA: 2\n\nQ: {answer}\nA: {question}\n\nQ: 2+2\nA: "
+    assert shots.prompt("2+2") == asked
+    assert shots.answer("4\n\nQ: 5") == "4"
+    assert FewShot(examples=[("two", "2")]).prompt("six") == "two\t2\nsix\t"
+
+
 def test_a_translation_is_a_line_for_each_text():
     found = said("translate", "transformer", "--text", "ab", "--text", "c", "--beams", "2")
     assert len(found.split("\n")) == 3
@@ -121,6 +141,21 @@ def test_each_word_has_its_tag():
         (("complete", "gpt", "--top-p", "2"), "top_p is between 0 and 1"),
         (("complete", "lstm", "--stop", "a"), "--stop: family 'lstm' does without it"),
         (("complete", "hmm", "--prompt", "the"), "family 'hmm': none that completes text"),
+        (
+            ("complete", "gpt", "--prompt", "a", "--template", "{answer}{question}"),
+            "each once, then what ends",
+        ),
+        (
+            ("complete", "gpt", "--prompt", "a", "--template", "{question}\t{answer}"),
+            "then what ends an answer",
+        ),
+        (
+            ("complete", "gpt", "--prompt", "a", "--template", "{question} {answer} "),
+            "--examples are written",
+        ),
+        (("complete", "gpt", "--examples", "missing.jsonl", "--prompt", "a"), "it cannot be read"),
+        (("complete", "gpt", "--examples", __file__, "--prompt", "a"), "line 1 is no row"),
+        (("complete", "gpt", "--examples", os.devnull, "--prompt", "a"), "the file holds no examples"),
         (("translate", "gpt", "--text", "a"), "family 'gpt': none that translates text"),
         (("translate", "transformer", "--text", "a\tb"), "place 1 is the separator"),
         (("translate", "transformer", "--text", "a" * 12), "at most 11 symbols long, and these are 12"),
@@ -131,5 +166,5 @@ def test_each_word_has_its_tag():
 )
 def test_what_cannot_be_done_is_one_sentence(arguments, sentence):
     result = CliRunner().invoke(cli.app, list(arguments))
-    assert isinstance(result.exception, ConfigError)
+    assert isinstance(result.exception, ConfigError | DataError)
     assert sentence in str(result.exception)

@@ -16,7 +16,6 @@ from keras_models.sequence.decoding import (
     before_stop,
     candidates,
     choose,
-    few_shot,
     penalised,
     stop_table,
     stopped,
@@ -155,8 +154,3 @@ def test_a_wide_beam_finds_the_likeliest_of_all_and_a_narrow_one_is_greedy():
         while len(text) <= STEPS and (len(text) == 1 or text[-1] != END):
             text.append(int(table[len(text) - 1, text[-1]].argmax()))
         assert narrow[row].numpy().tolist() == text[1:] + [END] * (STEPS + 1 - len(text))
-
-
-def test_a_prompt_of_worked_examples():
-    prompt = few_shot([([1, 2], [3]), ([4], [5, 6])], [7], answer=[8], end=[9])
-    assert prompt == [1, 2, 8, 3, 9, 4, 8, 5, 6, 9, 7, 8]
