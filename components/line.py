@@ -9,27 +9,73 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.artifacts import fingerprint_of, read_json
+from components.errors import ConfigError
+from components.home import home
 from components.ingest import source_fingerprint
+from components.modalities import modality_of, name_of
 from components.provenance import code_version
 from components.registry import Registry
-from components.settings import DataSettings, TrainSettings
+from components.settings import DataSettings, ModelSettings, TrainSettings
 
 BLOCKS = ("name", "data", "model", "train", "evaluate", "gates", "schema")
 
 
 def departure(blocks: dict[str, str]) -> dict[str, str]:
-    """`source_state`, `code_version` and `line`, by which a repeated run knows that nothing has changed.
+    """`source_state`, `code_version`, the version `fine_tuned`, and `line`, by which a repeated run knows that
+    nothing has changed.
 
     `blocks` are those of the recipe, as JSON text.
+
+    Raises:
+        ConfigError, RegistryError: see fine_tuned.
     """
     given = {name: blocks[name] for name in BLOCKS}
     given["source_state"] = source_fingerprint(DataSettings.parse(blocks["data"]))
     given["code_version"] = code_version()
+    given["fine_tuned"] = fine_tuned(
+        home(),
+        DataSettings.parse(blocks["data"]),
+        ModelSettings.parse(blocks["model"]),
+        TrainSettings.parse(blocks["train"]),
+    )
     return {
         "source_state": given["source_state"],
         "code_version": given["code_version"],
+        "fine_tuned": given["fine_tuned"],
         "line": fingerprint_of(given),
     }
+
+
+def fine_tuned(home: Path, data: DataSettings, model: ModelSettings, train: TrainSettings) -> str:
+    """The version that `train.fine_tune` means now, as `NAME:VERSION`; empty where there is none.
+
+    Raises:
+        ConfigError: it is of another family or another kind of data, or the recipe asks for another encoding than it has.
+        RegistryError: there is no such version, or no registry.
+    """
+    if not train.fine_tune:
+        return ""
+    version = Registry(home).resolve(train.fine_tune)
+    found, family = (
+        f"{version.name}:{version.version}",
+        read_json(version.bundle_path / "model.json")["family"],
+    )
+    if family != model.family:
+        raise ConfigError(
+            f"train.fine_tune: {found} is of family '{family}', and the recipe's is '{model.family}'"
+        )
+    encoding = read_json(version.bundle_path / "encoding.json")
+    if (kind := name_of(modality_of(data.source))) != encoding["modality"]:
+        raise ConfigError(
+            f"train.fine_tune: {found} learnt {encoding['modality']}, and data.source gives {kind}"
+        )
+    for key, asked in data.encode.items():
+        if key in encoding and encoding[key] != asked:
+            raise ConfigError(
+                f"train.fine_tune: {found} has data.encode.{key} {encoding[key]!r}, and the recipe {asked!r}: leave it "
+                "out, or set it alike"
+            )
+    return found
 
 
 def champion_to_beat(home: Path, name: str, line: str) -> str:
@@ -47,7 +93,7 @@ def champion_to_beat(home: Path, name: str, line: str) -> str:
     return str(baseline["version"]) if baseline else ""
 
 
-def begin_with(train: TrainSettings, champion: str) -> str:
-    """The version that training begins with, where the recipe asks for a warm start; else empty, so that
-    another champion changes nothing of a training that starts cold."""
-    return champion if train.warm_start == "champion" else ""
+def begin_with(name: str, train: TrainSettings, champion: str, tuned: str) -> str:
+    """The version that training begins with, as `NAME:VERSION`: the one fine-tuned, or where the recipe asks for a
+    warm start the champion; else empty, so that another champion changes nothing of a training that starts cold."""
+    return f"{name}:{champion}" if champion and train.warm_start == "champion" else tuned

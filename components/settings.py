@@ -132,6 +132,17 @@ class TrainSettings(Settings):
         "none",
         description="champion: begin with its weights and optimizers, where family, spec and config agree",
     )
+    fine_tune: str = Field(
+        "",
+        description="NAME, NAME@ALIAS or NAME:VERSION: begin with the weights of that published model of this family, "
+        "and see the data as it does",
+    )
+
+    @model_validator(mode="after")
+    def _begins_once(self) -> Self:
+        if self.fine_tune and self.warm_start != "none":
+            raise ValueError("fine_tune and warm_start both say what to begin with: leave one out")
+        return self
 
 
 class FloorSettings(ModelSettings):
@@ -141,8 +152,8 @@ class FloorSettings(ModelSettings):
 
     @model_validator(mode="after")
     def _starts_cold(self) -> Self:
-        if self.train.warm_start != "none":
-            raise ValueError("a floor is trained anew each time: leave warm_start out")
+        if self.train.warm_start != "none" or self.train.fine_tune:
+            raise ValueError("a floor is trained anew each time: leave warm_start and fine_tune out")
         if self.train.precision != "float32":
             raise ValueError("a floor is trained in float32: leave precision out")
         return self

@@ -144,24 +144,34 @@ def _statistics_of(reference: str) -> Path | None:
 
 
 @told
-def transform(name: str, data: str, records: str, statistics: str, out: str) -> None:
-    """Records → examples; where spans arrive, with the frozen validation split."""
+def transform(name: str, data: str, fine_tuned: str, records: str, statistics: str, out: str) -> None:
+    """Records → examples; where spans arrive, with the frozen validation split, and where a published model is
+    `fine_tuned`, as it sees them."""
     from components.frozen import freeze, frozen_split
     from components.transform import transform
 
     settings = DataSettings.parse(data)
     frozen = frozen_split(home(), name, settings)
-    transform(Path(records), Path(statistics), Path(out), settings, frozen=frozen)
+    encoding = _encoding_of(fine_tuned) if fine_tuned else None
+    transform(Path(records), Path(statistics), Path(out), settings, encoding, frozen)
     freeze(Path(records), home(), name, settings)
+
+
+def _encoding_of(reference: str) -> dict[str, Any]:
+    """How a published version sees data; augmentation is of the training, not of the model."""
+    from components.registry import Registry
+
+    encoding = read_json(Registry(home()).resolve(reference).bundle_path / "encoding.json")
+    return {key: value for key, value in encoding.items() if key != "augment"}
 
 
 @told
 def train(
-    name: str, data: str, model: str, train: str, champion: str, examples: str, out: str, metrics: str
+    name: str, data: str, model: str, train: str, begin: str, examples: str, out: str, metrics: str
 ) -> dict[str, float]:
     """Examples → model; returns the last values of the learning curve, all finite.
 
-    `champion` is the version that a warm start begins with.
+    `begin` is the version that training begins with, or empty.
     """
     from components.train import train as learn
 
@@ -172,7 +182,7 @@ def train(
         ModelSettings.parse(model),
         TrainSettings.parse(train),
         recipe,
-        f"{name}:{champion}" if champion else "",
+        begin,
     )
     return _keep(last, metrics)
 
@@ -223,22 +233,23 @@ def publish(name: str, line: str, model: str, evaluation: str, out: str) -> dict
 @told
 def look(
     name: str, data: str, model: str, train: str, evaluate: str, gates: str, schema: str
-) -> tuple[str, str, str, str, str, str, str]:
-    """The data block with the window of spans that it means now, the champion to beat and to begin with, the
-    state of the source, the code and the mark of all (see `components.line`); at last `yes`, or why there is
-    nothing to do."""
+) -> tuple[str, str, str, str, str, str, str, str]:
+    """The data block with the window of spans that it means now, the champion to beat, the versions to fine-tune and
+    to begin with, the state of the source, the code and the mark of all (see `components.line`); at last `yes`, or
+    why there is nothing to do."""
     from components.line import begin_with, champion_to_beat, departure
     from components.spans import pinned
 
     try:
         data = pinned(DataSettings.parse(data)).model_dump_json()
     except NothingToDo as error:
-        return data, "", "", "", "", "", str(error)
+        return data, "", "", "", "", "", "", str(error)
     blocks = {"name": name, "data": data, "model": model, "train": train}
     found = departure({**blocks, "evaluate": evaluate, "gates": gates, "schema": schema})
     champion = champion_to_beat(home(), name, found["line"])
-    begin = begin_with(TrainSettings.parse(train), champion)
-    return data, champion, begin, found["source_state"], found["code_version"], found["line"], "yes"
+    begin = begin_with(name, TrainSettings.parse(train), champion, found["fine_tuned"])
+    tuned, source, code, line = (found[key] for key in ("fine_tuned", "source_state", "code_version", "line"))
+    return data, champion, tuned, begin, source, code, line, "yes"
 
 
 def finish(name: str, notify: str, state: str, error: str, out: str) -> str:

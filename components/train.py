@@ -27,7 +27,7 @@ from components.provenance import code_version, environment, git_commit, now, ve
 from components.registry import Registry
 from components.settings import ModelSettings, TrainSettings
 from components.snapshot import Snapshots
-from components.warm_start import Start, save_optimizers, warm_start
+from components.warm_start import Start, fine_tune, save_optimizers, warm_start
 
 HISTORY = "history.csv"
 
@@ -38,7 +38,7 @@ def train(
     model: ModelSettings,
     settings: TrainSettings,
     recipe: dict[str, Any],
-    champion: str = "",
+    begin: str = "",
 ) -> dict[str, float]:
     """Trains the recipe's model into the folder `out` and returns the last row of its curve.
 
@@ -47,13 +47,11 @@ def train(
     calls this, and the chief alone writes. Raises what `find_devices` and `components.training.fit` raise.
 
     Args:
-        champion: `NAME:VERSION` of the version that `train.warm_start` means; empty where there is none.
+        begin: `NAME:VERSION` that `train.warm_start` or `train.fine_tune` means; empty where there is none.
     """
     data = Examples(examples)
     of_training = settings.model_dump(exclude={"devices"})
-    key = fingerprint_of(
-        data.manifest["fingerprint"], model.model_dump(), of_training, code_version(), champion
-    )
+    key = fingerprint_of(data.manifest["fingerprint"], model.model_dump(), of_training, code_version(), begin)
     snapshots = Snapshots(home() / "snapshots" / key)
 
     from components.training import fit
@@ -62,7 +60,7 @@ def train(
     devices = find_devices(settings.devices, settings.batch_size)
     with devices.scope():
         learner = make(model, data, settings.seed, settings.precision)
-        started = _start(learner, data, champion) if settings.warm_start == "champion" else None
+        started = _start(learner, data, settings, begin)
     if not devices.chief:
         rows = fit(learner, data, settings, snapshots, devices=devices)
         with tempfile.TemporaryDirectory() as nowhere:  # what is summed over workers is read by all of them
@@ -71,7 +69,7 @@ def train(
     with writing(out, "train") as (folder, manifest):
         rows = fit(learner, data, settings, snapshots, folder / "tensorboard", devices)
         save(learner, folder)
-        if started:
+        if settings.warm_start == "champion":
             save_optimizers(learner, folder)
         write_json(folder / "encoding.json", data.encoding)
         shutil.copyfile(examples / "statistics.json", folder / "statistics.json")
@@ -96,12 +94,16 @@ def train(
     return rows[-1]
 
 
-def _start(learner: Any, data: Examples, champion: str) -> Start:
-    """The champion's weights, where there is one that they fit; and the log says so."""
-    started = Start("", reason="there is no champion yet")
-    if champion:
-        version = Registry(home()).resolve(champion)
-        started = warm_start(learner, data.encoding, version.bundle_path, champion)
+def _start(learner: Any, data: Examples, settings: TrainSettings, begin: str) -> Start | None:
+    """The weights of the version to begin with; and the log says so."""
+    if settings.fine_tune:
+        started = fine_tune(learner, Registry(home()).resolve(begin).bundle_path, begin)
+    elif settings.warm_start == "none":
+        return None
+    elif begin:
+        started = warm_start(learner, data.encoding, Registry(home()).resolve(begin).bundle_path, begin)
+    else:
+        started = Start("", reason="there is no champion yet")
     print(started.sentence(), flush=True)
     return started
 

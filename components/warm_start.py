@@ -2,7 +2,8 @@
 
 `load_weights` is the plain part: the tensors of a bundle into a model of the same family and shapes.
 `warm_start` is what a retraining asks for, where spec, config and encoding must agree too; where they do
-not, the training starts cold, and the reason is on record in the model's provenance and card.
+not, the training starts cold, and the reason is on record in the model's provenance and card. `fine_tune` is
+what a person asks for, on other data: there shapes must agree, and where they do not, nothing is trained.
 
 A family without an optimizer (closed form, EM) solves for its weights anew in each training, from its own
 first pass over the data: it starts cold.
@@ -95,6 +96,29 @@ def warm_start(model: GenerativeModel, encoding: dict[str, Any], bundle: Path, s
     except ConfigError as error:
         return Start(source, weights=True, reason=str(error))
     return Start(source, weights=True, optimizers=True)
+
+
+def fine_tune(model: GenerativeModel, bundle: Path, source: str) -> Start:
+    """Sets the weights to those of the published model in `bundle`; optimizers begin anew.
+
+    Args:
+        source: what the published model is called, `NAME:VERSION`.
+
+    Raises:
+        IntegrityError: the bundle is not what was published.
+        ConfigError: the weights do not fit, or no training would begin with them.
+    """
+    if not model.optimizers():
+        raise ConfigError(
+            f"train.fine_tune: family '{model.family}' has no optimizer and solves for its weights anew: leave it out"
+        )
+    try:
+        load_weights(model, bundle)
+    except ConfigError as error:
+        raise ConfigError(
+            f"train.fine_tune: {source} has another shape, set model.config as it has: {error}"
+        ) from error
+    return Start(source, weights=True, reason="a fine-tuning has a schedule of its own")
 
 
 def save_optimizers(model: GenerativeModel, folder: Path) -> None:

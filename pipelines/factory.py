@@ -35,6 +35,7 @@ def pipeline(name: str) -> Any:
         gates: str,
         schema: str,
         champion: str,
+        fine_tuned: str,
         begin: str,
         source_state: str,
         code_version: str,
@@ -42,7 +43,7 @@ def pipeline(name: str) -> Any:
     ) -> None:
         blocks = {"name": name, "data": data, "model": model, "train": train}
         blocks |= {"evaluate": evaluate, "gates": gates, "schema": schema}
-        found = {"champion": champion, "begin": begin, "source_state": source_state}
+        found = {"champion": champion, "fine_tuned": fine_tuned, "begin": begin, "source_state": source_state}
         _line(blocks, {**found, "code_version": code_version, "line": line}, lambda task, step: task)
 
     return mozart
@@ -108,10 +109,13 @@ def _line(blocks: dict[str, Any], found: Any, dress: Dress) -> None:
     checked = steps.validate(**asked, champion=champion, records=records, statistics=statistics)
     dress(checked, "validate")
     with dsl.If(checked.outputs["Output"] == "pass", name="data-fit"):
-        encoded = steps.transform(name=name, data=data, records=records, statistics=statistics)
+        tuned = found["fine_tuned"]
+        encoded = steps.transform(
+            name=name, data=data, fine_tuned=tuned, records=records, statistics=statistics
+        )
         examples = dress(encoded, "transform").outputs["examples"]
         given = {key: blocks[key] for key in ("name", "data", "model", "train")}
-        learnt = steps.train(**given, champion=found["begin"], examples=examples)
+        learnt = steps.train(**given, begin=found["begin"], examples=examples)
         trained = dress(learnt, "train").outputs["trained"]
         judged = steps.evaluate(
             name=name,
@@ -153,10 +157,12 @@ def arguments(recipe: Recipe, champion: str = "") -> dict[str, str]:
     """All parameters of a run here: `champion` is the version to be no worse than.
 
     Raises:
-        ConfigError: `data.schema_file` is not there or is no schema.
+        ConfigError: `data.schema_file` is not there or is no schema, or see components.line.fine_tuned.
     """
     given = blocks_of(recipe)
-    return {**given, "champion": champion, "begin": begin_with(recipe.train, champion), **departure(given)}
+    found = departure(given)
+    begin = begin_with(recipe.name, recipe.train, champion, found["fine_tuned"])
+    return {**given, "champion": champion, "begin": begin, **found}
 
 
 def _schema(file: str) -> str:

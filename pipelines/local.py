@@ -89,7 +89,7 @@ def _run(done: Run, console: Console) -> None:
         with _sigterm_raised(), _registry_in_preparation(root), engine.hooked():
             given = arguments(recipe)
             given["champion"] = champion_to_beat(root, recipe.name, given["line"])
-            given["begin"] = begin_with(recipe.train, given["champion"])
+            given["begin"] = begin_with(recipe.name, recipe.train, given["champion"], given["fine_tuned"])
             pipeline(recipe.name)(**given)
     except _Ended:
         pass

@@ -57,6 +57,7 @@ def validate(
 def transform(
     name: str,
     data: str,
+    fine_tuned: str,
     records: dsl.Input[dsl.Dataset],
     statistics: dsl.Input[dsl.Artifact],
     examples: dsl.Output[dsl.Dataset],
@@ -64,7 +65,7 @@ def transform(
     """Records to examples."""
     from components.step import transform
 
-    transform(name, data, records.path, statistics.path, examples.path)
+    transform(name, data, fine_tuned, records.path, statistics.path, examples.path)
 
 
 @step
@@ -73,7 +74,7 @@ def train(
     data: str,
     model: str,
     train: str,
-    champion: str,
+    begin: str,
     examples: dsl.Input[dsl.Dataset],
     trained: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
@@ -81,9 +82,7 @@ def train(
     """Examples to a model."""
     import components.step
 
-    values = components.step.train(
-        name, data, model, train, champion, examples.path, trained.path, metrics.path
-    )
+    values = components.step.train(name, data, model, train, begin, examples.path, trained.path, metrics.path)
     for key, value in values.items():
         metrics.log_metric(key, value)
 
@@ -149,6 +148,7 @@ def look(
     [
         ("data", str),
         ("champion", str),
+        ("fine_tuned", str),
         ("begin", str),
         ("source_state", str),
         ("code_version", str),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,11 @@ from components.artifacts import MANIFEST, read_json, seal, sha256_of, write_jso
 from components.bundle import _card
 from components.errors import ConfigError, IntegrityError
 from components.examples import Examples
+from components.line import fine_tuned
 from components.registry import Registry
-from components.settings import FloorSettings, ModelSettings, TrainSettings
+from components.settings import DataSettings, FloorSettings, ModelSettings, TrainSettings
 from components.train import make, read_history, train
-from components.warm_start import OPTIMIZERS, Start, load_weights, warm_start
+from components.warm_start import OPTIMIZERS, Start, fine_tune, load_weights, warm_start
 from tests.components.publishing import evaluation_of
 from tests.components.test_training import image_examples
 
@@ -91,7 +94,7 @@ def test_a_retraining_begins_lower_than_a_training_and_both_are_on_record(
 
     monkeypatch.setattr(Registry, "resolve", lambda self, reference: Found)
     train(binary, tmp_path / "cold", VAE, ONCE, RECIPE)
-    train(binary, tmp_path / "warm", VAE, ONCE, RECIPE, champion="tiny:1")
+    train(binary, tmp_path / "warm", VAE, ONCE, RECIPE, begin="tiny:1")
     train(binary, tmp_path / "plain", VAE, ONCE.model_copy(update={"warm_start": "none"}), RECIPE)
     cold, warm = (read_history(tmp_path / name / "history.csv")[0]["loss"] for name in ("cold", "warm"))
     assert warm < cold
@@ -171,6 +174,59 @@ def test_weights_of_other_shapes_and_damaged_ones_are_refused_and_change_nothing
         load_weights(make(VAE, Examples(binary), seed=5), damaged)
 
 
-def test_a_floor_does_not_start_from_a_champion() -> None:
+@pytest.mark.parametrize("begin", [{"warm_start": "champion"}, {"fine_tune": "tiny:1"}])
+def test_a_floor_does_not_start_from_a_published_model(begin: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="a floor is trained anew"):
-        FloorSettings.parse({"family": "normal", "train": {"warm_start": "champion"}})
+        FloorSettings.parse({"family": "normal", "train": begin})
+
+
+# -- fine-tuning ---------------------------------------------------------------------------------------
+
+
+def test_a_fine_tuning_takes_the_weights_and_another_step_size(binary: Path, champion: Path) -> None:
+    slower = VAE.model_copy(update={"config": {**VAE.config, "learning_rate": 1e-5}})
+    model = make(slower, Examples(binary), seed=5)
+    start = fine_tune(model, champion, "tiny:1")
+    assert (start.source, start.weights, start.optimizers) == ("tiny:1", True, False)
+    assert start.sentence().startswith("warm start from tiny:1, the weights only: ")
+    published = make(VAE, Examples(binary), seed=6)
+    load_weights(published, champion)
+    assert same([v.numpy() for v in model.variables], [v.numpy() for v in published.variables])
+    assert int(model.optimizers()[0].iterations) == 0
+    assert float(model.optimizers()[0].learning_rate) == pytest.approx(1e-5)
+
+
+def test_what_cannot_be_fine_tuned_is_refused(binary: Path, champion: Path, tmp_path: Path) -> None:
+    other = make(VAE.model_copy(update={"config": {"latent": 3, "hidden": [8]}}), Examples(binary), seed=5)
+    with pytest.raises(ConfigError, match=r"tiny:1 has another shape, set model\.config as it has"):
+        fine_tune(other, champion, "tiny:1")
+    mixture = make(ModelSettings(family="mixture"), Examples(binary), seed=0)
+    with pytest.raises(ConfigError, match="family 'mixture' has no optimizer and solves"):
+        fine_tune(mixture, champion, "tiny:1")
+    with pytest.raises(ValueError, match="fine_tune and warm_start both say"):
+        TrainSettings.parse({"warm_start": "champion", "fine_tune": "tiny:1"})
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "sentence"),
+    [
+        ({"source": "digits"}, {"family": "dcgan"}, "tiny:1 is of family 'vae', and the recipe's is 'dcgan'"),
+        ({"source": "text:a.txt"}, {"family": "vae"}, "tiny:1 learnt images, and data.source gives text"),
+        (
+            {"source": "digits", "encode": {"binarise": "none"}},
+            {"family": "vae"},
+            "data.encode.binarise 'threshold', and the recipe 'none': leave it out",
+        ),
+    ],
+)
+def test_a_recipe_that_does_not_fit_what_it_fine_tunes_is_told_before_the_first_step(
+    champion: Path, monkeypatch: pytest.MonkeyPatch, data: Any, model: Any, sentence: str
+) -> None:
+    found = SimpleNamespace(name="tiny", version=1, bundle_path=champion)
+    monkeypatch.setattr(Registry, "resolve", lambda self, reference: found)
+    asked = TrainSettings(fine_tune="tiny")
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        fine_tuned(Path(), DataSettings.parse(data), ModelSettings.parse(model), asked)
+    fits = DataSettings.parse({"source": "digits", "encode": {"binarise": "threshold"}})
+    assert fine_tuned(Path(), fits, VAE, asked) == "tiny:1"
+    assert fine_tuned(Path(), fits, VAE, TrainSettings()) == ""
