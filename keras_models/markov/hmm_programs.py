@@ -19,6 +19,7 @@ from keras_models.markov.hmm_recursions import Filtered, filtered, likeliest, sm
 
 Program = Callable[..., Any]
 WORTH = 32  # sequences of a piece: below that its program costs as much as it saves
+PIECES = 8  # at most: a container may be given fewer cores than it sees
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def pieces(rows: int | None) -> int:
     if rows is None or tf.config.list_logical_devices("GPU"):
         return 1
     cores = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count() or 1
-    return max(n for n in range(1, cores + 1) if n == 1 or (rows % n == 0 and rows // n >= WORTH))
+    return max(n for n in range(1, min(cores, PIECES) + 1) if n == 1 or (rows % n == 0 and rows // n >= WORTH))
 
 
 @compiled()
