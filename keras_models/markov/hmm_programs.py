@@ -115,7 +115,9 @@ def pieces(rows: int | None) -> int:
     if rows is None or tf.config.list_logical_devices("GPU"):
         return 1
     cores = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count() or 1
-    return max(n for n in range(1, min(cores, PIECES) + 1) if n == 1 or (rows % n == 0 and rows // n >= WORTH))
+    return max(
+        n for n in range(1, min(cores, PIECES) + 1) if n == 1 or (rows % n == 0 and rows // n >= WORTH)
+    )
 
 
 @compiled()
