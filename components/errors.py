@@ -93,7 +93,8 @@ def read_announcement(line: str) -> MozartError | None:
 def did_you_mean(given: str, choices: Iterable[str]) -> str:
     """` (did you mean 'x'?)` or the list of choices: the end of an error sentence."""
     choices = sorted(choices)
-    near = difflib.get_close_matches(given, choices, n=1, cutoff=0.5)
+    whole = [choice for choice in choices if len(given) > 4 and given in choice]  # float16: mixed_float16
+    near = difflib.get_close_matches(given, whole or choices, n=1, cutoff=0.0 if whole else 0.5)
     if near:
         return f" — did you mean '{near[0]}'?"
     return f" — known: {', '.join(choices)}" if choices else ""

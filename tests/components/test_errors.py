@@ -51,3 +51,4 @@ def test_the_end_of_a_sentence_names_the_nearest_or_all(given_: str, end: str) -
 
 def test_nothing_is_proposed_where_nothing_is_known() -> None:
     assert did_you_mean("x", []) == ""
+    assert did_you_mean("float16", ["float32", "mixed_float16"]) == " — did you mean 'mixed_float16'?"
