@@ -164,9 +164,12 @@ class Judge:
         taken = inspect.signature(model.log_prob).parameters
         names = ["x", *(name for name in BESIDE if name in data and name in taken)]
         parts = []
-        for start in range(0, len(data["x"]), SCORED_AT_ONCE):
-            rows = {name: data[name][start : start + SCORED_AT_ONCE] for name in names}
-            parts.append(np.asarray(model.log_prob(**rows, **options), np.float64))
+        count = len(data["x"])
+        for start in range(0, count, SCORED_AT_ONCE):
+            own = np.arange(start, min(start + SCORED_AT_ONCE, count))
+            asked = np.resize(own, min(SCORED_AT_ONCE, count))  # all calls of one size: each size is compiled
+            rows = {name: data[name][asked] for name in names}
+            parts.append(np.asarray(model.log_prob(**rows, **options), np.float64)[: len(own)])
         notes = {"importance_samples": self.settings.importance_samples} if options else {}
         return np.concatenate(parts), notes
 
