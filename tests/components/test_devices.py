@@ -18,7 +18,7 @@ from components.devices import find_devices
 from components.errors import ConfigError, ResourceError
 from components.train import read_history
 from keras_models.spec import Spec
-from tests.components.test_training import image_examples, token_examples, write_examples
+from tests.components.training_examples import image_examples, token_examples, write_examples
 
 ROOT = Path(__file__).parents[2]
 TRAIN = {"epochs": 3, "batch_size": 16, "seed": 3, "snapshot_steps": 7}  # 30 steps

@@ -23,7 +23,7 @@ from components.train import make, train
 from keras_models import describe, families, family, precision_problem
 from keras_models.spec import Spec
 from tests.components import test_devices as devices
-from tests.components.test_training import image_examples, write_examples
+from tests.components.training_examples import image_examples, write_examples
 
 ROOT = Path(__file__).parents[2]
 TRAIN: dict[str, Any] = {"epochs": 4, "batch_size": 16, "seed": 3, "snapshot_steps": 7}  # 40 steps

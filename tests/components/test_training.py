@@ -1,201 +1,20 @@
-"""Training goes on exactly where it was killed, stops on bad numbers, and takes every step it says."""
+"""Training takes every step it says, and stops on bad numbers and on data that a family cannot learn."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from components.artifacts import fingerprint_of, read_json, reading, sha256_of, write_json, writing
 from components.errors import ConfigError, DataError
 from components.examples import Examples
 from components.settings import ModelSettings, TrainSettings
 from components.snapshot import Snapshots
-from components.train import read_history, train
 from keras_models.spec import Spec
-
-ROOT = Path(__file__).parents[2]
-STEPS, BATCH, EPOCHS = 40, 4, 3
-SETTINGS = TrainSettings(epochs=EPOCHS, batch_size=BATCH, seed=3, snapshot_steps=7)  # 5 steps in one call
-CONFIGS: dict[str, dict[str, Any]] = {
-    "vae": {"latent": 2, "hidden": [8]},
-    "dcgan": {"latent": 2, "width": 4},
-    "hmm": {"states": 3},
-}
-DEATHS = {"vae": signal.SIGKILL, "dcgan": signal.SIGTERM, "hmm": signal.SIGKILL}
-
-
-# -- tiny examples -------------------------------------------------------------------------------------
-
-
-def write_examples(out: Path, encoding: dict[str, Any], spec: Spec, arrays: dict[str, np.ndarray]) -> Path:
-    """A folder as transform writes it, of a training split only."""
-    with writing(out, "transform") as (folder, manifest):
-        write_json(folder / "encoding.json", encoding)
-        write_json(folder / "statistics.json", {"modality": encoding["modality"], "splits": {}})
-        (folder / "spec.json").write_text(spec.model_dump_json(), "utf-8")
-        for name, array in arrays.items():
-            np.save(folder / f"train-00000.{name}.npy", array, allow_pickle=False)
-        manifest["counts"] = {"train": len(arrays["x"]), "validation": 0, "test": 0}
-        manifest["data_fingerprint"] = manifest["fingerprint"] = fingerprint_of(encoding, len(arrays["x"]))
-    return out
-
-
-def image_examples(out: Path, binarise: str, x: np.ndarray | None = None) -> Path:
-    """Pictures of 8x8 (three more than whole batches), or the given."""
-    if x is None:
-        x = np.random.default_rng(0).integers(0, 256, (STEPS * BATCH + 3, 8, 8, 1), np.uint8)
-    encoding = {"modality": "images", "size": list(x.shape[1:]), "binarise": binarise, "classes": []}
-    levels = 256 if binarise == "none" else 2
-    return write_examples(out, encoding, Spec(kind="image", shape=x.shape[1:], levels=levels), {"x": x})
-
-
-def token_examples(out: Path, count: int = STEPS * BATCH + 3, vocabulary: int = 5) -> Path:
-    """Sequences of 6 tokens; the first of each tells which example it is, as far as there are symbols."""
-    x = np.random.default_rng(0).integers(0, vocabulary, (count, 6), np.int32)
-    x[:, 0] = np.arange(count) % vocabulary
-    encoding = {"modality": "text", "length": 6, "vocabulary": [chr(65 + i) for i in range(vocabulary)]}
-    spec = Spec(kind="tokens", shape=(6,), vocabulary=vocabulary)
-    return write_examples(out, encoding, spec, {"x": x, "length": np.full(count, 6, np.int32)})
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("training")
-    image_examples(root / "vae", "sample")  # fresh noise each epoch has to go on too
-    image_examples(root / "dcgan", "none")
-    token_examples(root / "hmm")
-    return root
-
-
-# -- killed and run again ------------------------------------------------------------------------------
-
-
-def learn(family: str, root: Path, home: str, settings: TrainSettings = SETTINGS) -> Path:
-    """Trains with a home of its own and returns the model's folder."""
-    former = os.environ.get("MOZART_HOME")
-    os.environ["MOZART_HOME"] = str(root / home)
-    try:
-        out = root / home / "model"
-        train(root / family, out, ModelSettings(family=family, config=CONFIGS[family]), settings, {})
-    finally:
-        os.environ.pop("MOZART_HOME")
-        if former is not None:
-            os.environ["MOZART_HOME"] = former
-    return out
-
-
-def die_after_first_snapshot(family: str, root: str) -> None:
-    """What the killed processes run: a signal comes a moment after the first snapshot."""
-    write = Snapshots.write
-
-    def kill() -> None:
-        time.sleep(0.001)
-        os.kill(os.getpid(), DEATHS[family])
-
-    def write_and_die(self: Snapshots, *args: Any) -> None:
-        write(self, *args)
-        if not threads:
-            threads.append(threading.Thread(target=kill))
-            threads[0].start()
-
-    threads: list[threading.Thread] = []
-    Snapshots.write = write_and_die  # type: ignore[method-assign]
-    learn(family, Path(root), f"{family}-killed")
-
-
-@pytest.fixture(scope="module")
-def killed(root: Path) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """One process a family, all at once: they are started before the first is waited for."""
-    code = "from tests.components.test_training import die_after_first_snapshot as run; run({!r}, {!r})"
-    started = {
-        family: subprocess.Popen(
-            [sys.executable, "-c", code.format(family, str(root))],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for family in CONFIGS
-    }
-    yield started
-    for process in started.values():
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(killed: dict[str, subprocess.Popen[str]], root: Path) -> dict[str, Path]:
-    return {family: learn(family, root, f"{family}-whole") for family in CONFIGS}
-
-
-@pytest.mark.parametrize("family", CONFIGS)
-def test_a_killed_training_goes_on_in_a_new_process_to_the_same_bytes(
-    family: str,
-    root: Path,
-    killed: dict[str, subprocess.Popen[str]],
-    uninterrupted: dict[str, Path],
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    output, _ = killed[family].communicate(timeout=300)
-    home = root / f"{family}-killed"
-    snapshots = sorted(home.glob("snapshots/*/*.safetensors"))
-    last = int(snapshots[-1].stem)
-    assert 0 < last < STEPS * EPOCHS
-    if DEATHS[family] == signal.SIGTERM:
-        assert killed[family].returncode == 143, output[-2000:]
-        assert f"stopped at step {last}; the same command goes on from there" in output
-    else:
-        assert killed[family].returncode == -signal.SIGKILL, output[-2000:]
-    assert not (home / "model").exists()
-
-    model = learn(family, root, f"{family}-killed")
-    assert f"going on from the snapshot of step {last} of {STEPS * EPOCHS}" in capfd.readouterr().out
-    whole = uninterrupted[family]
-    assert sha256_of(model / "weights.safetensors") == sha256_of(whole / "weights.safetensors")
-    assert read_json(model / "model.json") == read_json(whole / "model.json")
-    assert (model / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
-    assert sorted(entry.name for entry in home.iterdir()) == ["model", "snapshots"]
-    assert list((home / "snapshots").iterdir()) == []  # finished: nothing to go on from
-
-
-def test_a_finished_training_is_a_whole_artifact(uninterrupted: dict[str, Path], root: Path) -> None:
-    for family, folder in uninterrupted.items():
-        assert reading(folder)["step"] == "train"
-        rows = read_history(folder / "history.csv")
-        assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
-        assert all(np.isfinite(list(row.values())).all() for row in rows)
-        provenance = read_json(folder / "provenance.json")
-        assert provenance["seed"] == SETTINGS.seed
-        assert provenance["data_fingerprint"] == Examples(root / family).manifest["data_fingerprint"]
-        assert list((folder / "tensorboard").rglob("events*"))
-
-
-def test_the_model_learnt_something(uninterrupted: dict[str, Path]) -> None:
-    for family in ("vae", "hmm"):
-        rows = read_history(uninterrupted[family] / "history.csv")
-        assert rows[-1]["loss"] < rows[0]["loss"]
-
-
-def test_the_seed_decides_the_model(root: Path, uninterrupted: dict[str, Path]) -> None:
-    digests = {read_json(uninterrupted["hmm"] / "model.json")["digest"]}
-    for seed in (3, 4):
-        settings = SETTINGS.model_copy(update={"seed": seed})
-        digests.add(read_json(learn("hmm", root, f"seed-{seed}", settings) / "model.json")["digest"])
-    assert len(digests) == 2
-
-
-# -- every step is taken -------------------------------------------------------------------------------
+from tests.components.training_examples import image_examples, token_examples
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +51,9 @@ def recorder_class() -> Any:
             self.told.assign(self.told * self.growth)
 
     return Recorder
+
+
+# -- every step is taken -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -381,10 +203,11 @@ def test_a_curve_that_leaves_the_first_epoch_s_size_has_diverged(tmp_path: Path,
         fit(recorder_class(examples.spec, growth=13.0), examples, settings)
 
 
-def test_a_family_that_cannot_learn_these_data_is_a_config_error(root: Path) -> None:
+def test_a_family_that_cannot_learn_these_data_is_a_config_error(tmp_path: Path) -> None:
     from components.train import make
 
+    examples = Examples(image_examples(tmp_path / "examples", "none"))
     with pytest.raises(ConfigError, match="model 'hmm': family 'hmm' learns tokens and roll and series data"):
-        make(ModelSettings(family="hmm"), Examples(root / "dcgan"), 0)
+        make(ModelSettings(family="hmm"), examples, 0)
     with pytest.raises(ConfigError, match=r"data\.encode\.binarise"):
-        make(ModelSettings(family="vae"), Examples(root / "dcgan"), 0)
+        make(ModelSettings(family="vae"), examples, 0)

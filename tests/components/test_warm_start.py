@@ -21,7 +21,7 @@ from components.settings import DataSettings, FloorSettings, ModelSettings, Trai
 from components.train import make, read_history, train
 from components.warm_start import OPTIMIZERS, Start, fine_tune, load_weights, warm_start
 from tests.components.publishing import evaluation_of
-from tests.components.test_training import image_examples
+from tests.components.training_examples import image_examples
 
 VAE = ModelSettings(family="vae", config={"latent": 2, "hidden": [8]})
 GAN = ModelSettings(family="dcgan", config={"latent": 2, "width": 4})
