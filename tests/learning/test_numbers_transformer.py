@@ -13,7 +13,7 @@ from tests.learning.number_words import words, write
 
 pytestmark = pytest.mark.slow
 
-LEAST = 0.95  # one seed had 0.993
+LEAST = 0.98  # 0.995, 0.998 and 0.991 when it was frozen
 CONTROL = 0.05  # a number has one chance in some thousands
 
 

@@ -20,7 +20,7 @@ from keras_models.spec import Spec
 pytestmark = pytest.mark.slow
 
 CONTEXT, BATCH, UPDATES = 64, 12, 2000
-MOST = 1.91  # nats a character; nanoGPT says 1.88, on other held-out windows
+MOST = 1.91  # nats a character; 1.892, 1.885 and 1.909 here, nanoGPT says 1.88 on other held-out windows
 
 
 def test_gpt_reads_as_well_as_the_published_one(characters):
