@@ -18,7 +18,7 @@ from components.image_sources import Read, files
 from components.ingest import SPLITS, _ReadShard, ingest, shards_of
 from components.modalities import images
 from components.settings import BeamSettings, DataSettings
-from tests.components.test_ingest import bytes_of, keys_of
+from tests.components.ingested import bytes_of, keys_of
 
 SIDE = 24
 
