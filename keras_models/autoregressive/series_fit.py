@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from keras_models.autoregressive.complete_fit import differenced_rows, searched
 from keras_models.autoregressive.gaps_fit import searched_with_gaps
 from keras_models.autoregressive.polynomials import Panel, Polynomials
+from keras_models.cores import cores
 
+Search = Callable[..., Panel]
+
+WORTH, MOST = (
+    512,
+    4096,
+)  # searches of a share: those of a call at least, and what an interruption may wait for
 FLAT = 1e-20  # squares left, of the series' own, at which a series never changes
 
 
@@ -41,10 +51,21 @@ def fitted(
         rows = np.flatnonzero(enough & suited)
         if not len(rows):
             continue
-        own = search(polynomials, columns[rows], there[rows], begun[:, rows], free[:, rows], kinds)
-        for array, value in zip(found, own, strict=True):
-            array[rows] = value
+
+        def of(part: np.ndarray, search: Search = search) -> Panel:
+            return search(polynomials, columns[part], there[part], begun[:, part], free[:, part], kinds)
+
+        parts = np.array_split(rows, shares(len(begun) * len(rows)))
+        with ThreadPoolExecutor(cores()) as pool:  # a call of XLA takes one core, and leaves Python free
+            for part, own in zip(parts, pool.map(of, parts), strict=True):
+                for array, value in zip(found, own, strict=True):
+                    array[part] = value
     return found
+
+
+def shares(searches: int) -> int:
+    """In how many parts these are searched: a core has one, or several small ones."""
+    return max(1, min(max(cores(), -(-searches // MOST)), searches // WORTH))
 
 
 def _flat(columns: np.ndarray, there: np.ndarray, delta: tuple[float, ...]) -> np.ndarray:

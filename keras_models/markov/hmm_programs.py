@@ -6,7 +6,6 @@ Parameters are a tuple: `initial` `[K]`, `transition` `[K, K]`, then those of th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_models.cores import cores
 from keras_models.markov.hmm_emissions import Emission, Repeated
 from keras_models.markov.hmm_recursions import Filtered, filtered, likeliest, smoothed
 
@@ -114,10 +114,8 @@ def pieces(rows: int | None) -> int:
     """How many equal pieces a batch is cut in: one for each core, none of too few sequences to be worth it."""
     if rows is None or tf.config.list_logical_devices("GPU"):
         return 1
-    cores = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count() or 1
-    return max(
-        n for n in range(1, min(cores, PIECES) + 1) if n == 1 or (rows % n == 0 and rows // n >= WORTH)
-    )
+    fit = (n for n in range(2, min(cores(), PIECES) + 1) if rows % n == 0 and rows // n >= WORTH)
+    return max(fit, default=1)
 
 
 @compiled()

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_models.autoregressive import series_fit
+from keras_models.autoregressive.polynomials import Polynomials
 from keras_models.spec import Spec
 from tests.contract import Contract
 from tests.keras_models.autoregressive.conftest import batch_of, learn, make, score
@@ -217,3 +219,26 @@ def test_a_panel_of_random_walks_has_nothing_to_search():
     model = make("arima", 30, series=2, order=(0, 1, 0), pooled=False)
     learn(model, batch_of(x))
     np.testing.assert_allclose(model.variance.numpy()[1:, 0], np.square(np.diff(x, axis=1)).mean(1))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_large_panel_is_searched_in_shares_side_by_side(monkeypatch, missing):
+    x = np.cumsum(np.random.default_rng(0).normal(size=(40, 60)), axis=1)
+    there = np.ones(x.shape, bool)
+    there[:, 30] = not missing
+    polynomials = Polynomials(1, 1, 0, 0, 1, (1.0,))
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(series_fit, "cores", lambda count=count: count)
+        monkeypatch.setattr(series_fit, "WORTH", 30)
+        assert series_fit.shares(120) == count
+        found.append(series_fit.fitted(polynomials, (x * there)[..., None], there, None))
+    whole, cut = found
+    np.testing.assert_allclose(cut.log_likelihood, whole.log_likelihood, atol=1e-4)
+    assert (whole.log_likelihood < 0).all()
+
+
+def test_how_many_shares_there_are(monkeypatch):
+    monkeypatch.setattr(series_fit, "cores", lambda: 4)
+    searches = (1, 1500, 2048, 16_384, 50_000)
+    assert [series_fit.shares(count) for count in searches] == [1, 2, 4, 4, 13]
