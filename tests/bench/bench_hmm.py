@@ -35,14 +35,21 @@ from keras_models import build, describe  # noqa: E402
 from keras_models.spec import Spec  # noqa: E402
 
 SYMBOLS, CHANNELS = 50, 4
+TURN = 0.05  # seconds
 Work = Callable[[], Any]
 
 
-def timed(work: Work) -> tuple[float, float]:
-    """Seconds of wall and of processor."""
+def timed(work: Work, calls: int) -> tuple[float, float]:
+    """Seconds of wall and of processor of a call, of several in a row."""
     wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - processor
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - wall) / calls, (time.process_time() - processor) / calls
+
+
+def calls_of(work: Work) -> int:
+    """Calls in a turn, so that it takes some hundredths of a second: one alone finds its caches cold."""
+    return max(1, round(TURN / timed(work, 1)[0]))
 
 
 def compare(name: str, theirs: Work, ours: dict[str, Work], repeats: int) -> None:
@@ -50,7 +57,12 @@ def compare(name: str, theirs: Work, ours: dict[str, Work], repeats: int) -> Non
     for work in ours.values():
         work()
         work()
-    rounds = [(timed(theirs), {key: timed(work) for key, work in ours.items()}) for _ in range(repeats)]
+    own = {key: calls_of(work) for key, work in ours.items()}
+    peer = calls_of(theirs)
+    rounds = [
+        (timed(theirs, peer), {key: timed(work, own[key]) for key, work in ours.items()})
+        for _ in range(repeats)
+    ]
     base = np.median([their[0] for their, _ in rounds])
     for key in ours:
         wall, processor = (
