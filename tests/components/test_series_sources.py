@@ -162,7 +162,7 @@ def test_options_that_cannot_be_meant(options: Any) -> None:
 # -- any frame -------------------------------------------------------------------------------------------
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=50, deadline=None)
 @given(data=st.data())
 def test_random_frames_survive(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Any values at any steps, rows in any order: read back, the same values and the same gaps."""

@@ -221,7 +221,7 @@ def test_a_panel_of_random_walks_has_nothing_to_search():
     np.testing.assert_allclose(model.variance.numpy()[1:, 0], np.square(np.diff(x, axis=1)).mean(1))
 
 
-@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("missing", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_large_panel_is_searched_in_shares_side_by_side(monkeypatch, missing):
     x = np.cumsum(np.random.default_rng(0).normal(size=(40, 60)), axis=1)
     there = np.ones(x.shape, bool)
