@@ -30,14 +30,11 @@ def departure(blocks: dict[str, str]) -> dict[str, str]:
         ConfigError, RegistryError: see fine_tuned.
     """
     given = {name: blocks[name] for name in BLOCKS}
-    given["source_state"] = source_fingerprint(DataSettings.parse(blocks["data"]))
+    data = DataSettings.parse(blocks["data"])
+    given["source_state"] = source_fingerprint(data)
     given["code_version"] = code_version()
-    given["fine_tuned"] = fine_tuned(
-        home(),
-        DataSettings.parse(blocks["data"]),
-        ModelSettings.parse(blocks["model"]),
-        TrainSettings.parse(blocks["train"]),
-    )
+    model, train = ModelSettings.parse(blocks["model"]), TrainSettings.parse(blocks["train"])
+    given["fine_tuned"] = fine_tuned(home(), data, model, train)
     return {
         "source_state": given["source_state"],
         "code_version": given["code_version"],
@@ -56,16 +53,14 @@ def fine_tuned(home: Path, data: DataSettings, model: ModelSettings, train: Trai
     if not train.fine_tune:
         return ""
     version = Registry(home).resolve(train.fine_tune)
-    found, family = (
-        f"{version.name}:{version.version}",
-        read_json(version.bundle_path / "model.json")["family"],
-    )
+    found = f"{version.name}:{version.version}"
+    family = read_json(version.bundle_path / "model.json")["family"]
     if family != model.family:
         raise ConfigError(
             f"train.fine_tune: {found} is of family '{family}', and the recipe's is '{model.family}'"
         )
-    encoding = read_json(version.bundle_path / "encoding.json")
-    if (kind := name_of(modality_of(data.source))) != encoding["modality"]:
+    encoding, kind = read_json(version.bundle_path / "encoding.json"), name_of(modality_of(data.source))
+    if kind != encoding["modality"]:
         raise ConfigError(
             f"train.fine_tune: {found} learnt {encoding['modality']}, and data.source gives {kind}"
         )

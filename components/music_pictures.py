@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from components.scores import Score
 
@@ -38,7 +39,7 @@ def save_piano_rolls(scores: Sequence[Score], out: Path) -> None:
     figure.savefig(out, format="png", metadata={"Software": None})
 
 
-def _draw(axes: object, score: Score) -> None:
+def _draw(axes: Any, score: Score) -> None:
     from matplotlib.collections import PolyCollection
 
     quarter = score.ticks_per_quarter
@@ -49,4 +50,4 @@ def _draw(axes: object, score: Score) -> None:
         bottom, top = float(note["pitch"]) - 0.45, float(note["pitch"]) + 0.45
         bars.append([(left, bottom), (left, top), (right, top), (right, bottom)])
         colours.append(f"C{int(note['voice']) % 10}")
-    axes.add_collection(PolyCollection(bars, facecolors=colours, edgecolors="face", linewidths=0.7))  # type: ignore[attr-defined]
+    axes.add_collection(PolyCollection(bars, facecolors=colours, edgecolors="face", linewidths=0.7))

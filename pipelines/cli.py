@@ -38,9 +38,7 @@ app = typer.Typer(
 def main() -> None:
     """The entry point: an error that a person can mend is one red sentence and an exit code."""
     debug = "--debug" in sys.argv
-    os.environ.setdefault(
-        "TF_CPP_MIN_LOG_LEVEL", "2"
-    )  # TensorFlow's notes about itself would stand between ours
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # without TensorFlow's notes about itself
     try:
         app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except KeyboardInterrupt:

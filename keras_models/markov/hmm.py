@@ -22,18 +22,10 @@ from pydantic import Field
 
 from keras_models.base import Batch, GenerativeModel
 from keras_models.config import FamilyConfig
+from keras_models.markov import hmm_inputs as inputs
 from keras_models.markov import hmm_programs as programs
 from keras_models.markov import hmm_structure as structure
 from keras_models.markov.hmm_candidate import Candidate, counts_of_tags
-from keras_models.markov.hmm_inputs import (
-    PARTIAL,
-    checked,
-    emission_of,
-    partial_steps,
-    past,
-    sequences,
-    states_of,
-)
 from keras_models.markov.hmm_restarts import Restarts
 from keras_models.markov.hmm_structure import walked
 
@@ -97,8 +89,8 @@ class HiddenMarkovModel(GenerativeModel):
 
     def __init__(self, spec: Any, config: Config, *, seed: int = 0) -> None:
         super().__init__(spec, config, seed=seed)
-        states = states_of(spec, config)
-        emission = emission_of(spec, config, states // config.tie)
+        states = inputs.states_of(spec, config)
+        emission = inputs.emission_of(spec, config, states // config.tie)
         self.chain = programs.Chain(states, emission, config.tie, config.precision)
         self.measure = emission.measure
         self.seed = seed
@@ -108,23 +100,13 @@ class HiddenMarkovModel(GenerativeModel):
             Candidate(self, f"_{number}" if number else "", random) for number in range(config.restarts)
         ]
         best = self.candidates[0]
-        self.initial, self.transition, self.emission = (
-            best.parameters[0],
-            best.parameters[1],
-            best.parameters[2],
-        )
+        self.initial, self.transition, self.emission = best.parameters[:3]
         number = {"trainable": False, "dtype": "float64", "initializer": "zeros"}
         if emission.begins:
             self.begun = self.add_weight(name="begun", shape=(), aggregation="only_first_replica", **number)
         if config.emission == "full_gaussian":
-            self.partial = self.add_weight(
-                name="partial",
-                shape=(),
-                dtype="int64",
-                initializer="zeros",
-                trainable=False,
-                aggregation="sum",
-            )
+            whole = {**number, "dtype": "int64", "aggregation": "sum"}
+            self.partial = self.add_weight(name="partial", shape=(), **whole)
         self.restarts = None
         if config.restarts > 1:
             self.restarts = Restarts(self, self.candidates, config.trial_epochs)
@@ -142,10 +124,12 @@ class HiddenMarkovModel(GenerativeModel):
     def train_step(self, batch: Batch) -> dict[str, Any]:
         """Adds the batch's expected counts, or takes a gradient step. `loss` is in nats per step of a sequence;
         of tags, per tagged symbol with its tag."""
-        x, mask, length = sequences(self.chain.emission, batch["x"], batch.get("length"), batch.get("mask"))
+        x, mask, length = inputs.sequences(
+            self.chain.emission, batch["x"], batch.get("length"), batch.get("mask")
+        )
         steps = tf.cast(tf.reduce_sum(length), tf.float64)
         if self.config.emission == "full_gaussian":
-            self.partial.value.assign_add(partial_steps(self.chain.emission, mask))
+            self.partial.value.assign_add(inputs.partial_steps(self.chain.emission, mask))
         if self.config.learner == "tags":
             total = self._count_tags(x, batch["tags"], length)
         else:
@@ -190,7 +174,7 @@ class HiddenMarkovModel(GenerativeModel):
             ValueError: emission full_gaussian met steps of which some channels are missing.
         """
         if self.config.emission == "full_gaussian" and int(self.partial):
-            raise ValueError(PARTIAL)
+            raise ValueError(inputs.PARTIAL)
         if self.config.learner == "gradient":
             return
         restarts = self.restarts if self.restarts and bool(self.restarts.trying()) else None
@@ -284,7 +268,7 @@ class HiddenMarkovModel(GenerativeModel):
         """
         if self.spec.kind != "series":
             raise TypeError(f"this model learnt '{self.spec.kind}' data: only series are forecast")
-        history, mask = past(history, self.spec.shape[1], steps, samples)
+        history, mask = inputs.past(history, self.spec.shape[1], steps, samples)
         belief = self.filter_states(np.nan_to_num(history), mask=mask)[:, -1]
         belief = tf.matmul(belief, tf.convert_to_tensor(self.transition))
         drawn = self._onward(tf.repeat(belief, samples, axis=0), steps, tf.constant([seed, 7], tf.int32))
@@ -309,5 +293,5 @@ class HiddenMarkovModel(GenerativeModel):
         return self.chain.emission.draw(tuple(rest), rows, seeds[1])
 
     def _run(self, program: Any, x: Any, length: Any, mask: Any) -> Any:
-        x, mask, length = checked(self.chain.emission, x, length, mask)
+        x, mask, length = inputs.checked(self.chain.emission, x, length, mask)
         return program(self.chain, self.candidates[0].values(), x, mask, length)

@@ -88,7 +88,8 @@ def compiled(joined: Callable[..., Any] = of_rows) -> Callable[[Program], Progra
             def run(parameters: Any, x: Any, mask: Any, length: Any) -> Any:
                 return program(chain, chain.cast(parameters), x, mask, length)
 
-            return tf.function(run, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+            made: Program = tf.function(run, jit_compile=True, autograph=False)
+            return made
 
         @cache
         def side_by_side(chain: Chain, count: int) -> Program:
@@ -97,7 +98,8 @@ def compiled(joined: Callable[..., Any] = of_rows) -> Callable[[Program], Progra
                 each = zip(tf.split(x, count), masks, tf.split(length, count), strict=True)
                 return joined(*(of(chain)(parameters, *piece) for piece in each))
 
-            return tf.function(run, autograph=False)  # type: ignore[no-any-return]
+            made: Program = tf.function(run, autograph=False)
+            return made
 
         def call(chain: Chain, parameters: Any, x: Any, mask: Any, length: Any) -> Any:
             count = pieces(x.shape[0])
